@@ -1,0 +1,157 @@
+"""Every setting of charrnn, each written once: the command line, the TOML file and the model folder derive from here.
+
+Frozen dataclasses of the standard library. Impossible combinations are refused where they are made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from charrnn.errors import UsageError
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The shape of the network, whatever its vocabulary."""
+
+    cell: str = "lstm"
+    """The recurrence: rnn, lstm or gru."""
+    layers: int = 2
+    """Recurrent layers, one above the other."""
+    width: int = 384
+    """Length of a token's embedding and of a layer's hidden state."""
+    tied: bool = True
+    """Use the embedding matrix as the head's weights, too."""
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.layers <= 64, f"layers must be between 1 and 64, not {self.layers}")
+        _require(1 <= self.width <= 16384, f"width must be between 1 and 16384, not {self.width}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Architecture):
+    """A network whole: its shape and its vocabulary."""
+
+    vocabulary: int
+    """Number of tokens V, special ones included."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(2 <= self.vocabulary <= 2**20, f"vocabulary must be between 2 and {2**20}, not {self.vocabulary}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the next token is chosen from the network's distribution.
+
+    The filters come first and the temperature last, as in llama.cpp, so that the candidates do not depend on it.
+    """
+
+    temperature: float = 0.8
+    """0 is greedy: always the likeliest token."""
+    top_k: int = 0
+    """Keep the k likeliest tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the fewest likeliest tokens whose probabilities sum to at least p (Holtzman et al. 2020); 1 keeps all."""
+    min_p: float = 0.0
+    """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024); 0 keeps all."""
+    repetition_penalty: float = 1.0
+    """Divide (or, below zero, multiply) the logits of recent tokens by it (Keskar et al. 2019); 1 is off."""
+    repetition_window: int = 64
+    """How many of the last tokens count as recent."""
+    seed: int | None = None
+    """Same seed, same text, on the same machine and version; none draws a new one."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.temperature <= 100, f"temperature must be between 0 and 100, not {self.temperature}")
+        _require(self.top_k >= 0, f"top-k must be 0 (off) or more, not {self.top_k}")
+        _require(0 < self.top_p <= 1, f"top-p must be above 0 and at most 1, not {self.top_p}")
+        _require(0 <= self.min_p <= 1, f"min-p must be between 0 and 1, not {self.min_p}")
+        _require(
+            self.repetition_penalty > 0 and math.isfinite(self.repetition_penalty),
+            f"repetition-penalty must be above 0, not {self.repetition_penalty}",
+        )
+        _require(self.repetition_window >= 0, f"repetition-window must be 0 or more, not {self.repetition_window}")
+        _require(self.seed is None or 0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Architecture):
+    """A training run: what is learned, for how long and how."""
+
+    tokenizer: Literal["char", "subword"] = "char"
+    """Read characters, or SentencePiece's unigram subwords."""
+    vocabulary: int = 0
+    """Size of the vocabulary; 0 chooses it from the corpus."""
+    errors: Literal["strict", "replace"] = "strict"
+    """What to do with bytes that are no text: stop and say where, or put U+FFFD in their place."""
+
+    minutes: float = 5.0
+    """The whole run, from reading to the last evaluation; ignored when steps or epochs are given."""
+    steps: int = 0
+    """Stop after this many steps; 0 leaves it to epochs or minutes."""
+    epochs: float = 0.0
+    """Stop after this many passes over the training text; 0 leaves it to steps or minutes."""
+
+    batch: int = 32
+    """Streams B: rows of the batch, each carrying its state from window to window."""
+    window: int = 64
+    """Positions T of a window: the length of truncated back-propagation."""
+    dropout: float = 0.2
+    """Share of a layer's outputs dropped in training."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW (Loshchilov and Hutter 2019), or plain gradient descent, θ ← θ − α∇L."""
+    learning_rate: float = 0.0
+    """The highest rate α; 0 takes the optimiser's own default."""
+    weight_decay: float = 0.01
+    """AdamW's decay of matrices."""
+    warmup: float = 0.02
+    """Share of the steps in which the rate rises from zero."""
+    decay: float = 0.6
+    """Share of the steps, at the end, in which the rate falls in a line to zero."""
+    clip: float = 1.0
+    """Longest gradient: a longer one is shortened to it (Pascanu et al. 2013); 0 is off."""
+    initialisation: Literal["charrnn", "torch"] = "charrnn"
+    """How weights begin: ours, or as torch's own layers do, for comparison."""
+
+    patience: int = 0
+    """Stop after this many evaluations without a better held-out score; 0 only says so."""
+    seed: int = 0
+    """Of the weights, the dropout and the order of documents."""
+    threads: int = 0
+    """Processor threads; 0 takes what torch takes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is cuda where there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of the matrix products; auto is bf16 where the processor is fast at it."""
+    store: Literal["float16", "float32"] = "float16"
+    """Number format of the finished model's weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.vocabulary >= 0, f"vocabulary must be 0 (chosen from the corpus) or more, not {self.vocabulary}")
+        _require(0 < self.minutes <= 1e6, f"minutes must be above 0, not {self.minutes}")
+        _require(self.steps >= 0, f"steps must be 0 (off) or more, not {self.steps}")
+        _require(0 <= self.epochs <= 1e9, f"epochs must be 0 (off) or more, not {self.epochs}")
+        _require(not (self.steps and self.epochs), "give steps or epochs, not both")
+        _require(1 <= self.batch <= 65536, f"batch must be between 1 and 65536, not {self.batch}")
+        _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
+        _require(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
+        _require(
+            self.learning_rate >= 0 and math.isfinite(self.learning_rate),
+            f"learning-rate must be 0 (default) or more, not {self.learning_rate}",
+        )
+        _require(0 <= self.weight_decay < 10, f"weight-decay must be between 0 and 10, not {self.weight_decay}")
+        _require(0 <= self.warmup < 1, f"warmup must be at least 0 and below 1, not {self.warmup}")
+        _require(0 <= self.decay <= 1, f"decay must be between 0 and 1, not {self.decay}")
+        _require(self.clip >= 0, f"clip must be 0 (off) or more, not {self.clip}")
+        _require(self.patience >= 0, f"patience must be 0 (off) or more, not {self.patience}")
+        _require(0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
+        _require(0 <= self.threads <= 1024, f"threads must be between 0 (automatic) and 1024, not {self.threads}")

@@ -1,0 +1,48 @@
+"""The optimisers and the schedule of their rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from charrnn.config import TrainingConfig
+
+DEFAULT_RATES = {"adamw": 4e-3, "sgd": 2.0}
+
+
+def make_optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """AdamW with decay on the matrices alone, or plain gradient descent, θ ← θ − α∇L."""
+    parameters = list(network.parameters())
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=peak_rate(config))
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=peak_rate(config), betas=(0.9, 0.98), eps=1e-8)
+
+
+def peak_rate(config: TrainingConfig) -> float:
+    """The highest rate α of the schedule."""
+    return config.learning_rate or DEFAULT_RATES[config.optimizer]
+
+
+def scheduled_rate(config: TrainingConfig, step: int, steps: int) -> float:
+    """The rate of step 0 … steps − 1: rises over `warmup`, stays, and falls in a line to zero over `decay`."""
+    rising = min(1.0, (step + 1) / max(1.0, config.warmup * steps))
+    falling = min(1.0, (steps - step) / max(1.0, config.decay * steps))
+    return peak_rate(config) * min(rising, falling)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Put the rate into every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], longest: float) -> float:
+    """Shorten the whole gradient to the length `longest` if it is longer (0: leave it); its length before."""
+    limit = longest if longest > 0 else float("inf")
+    return float(nn.utils.clip_grad_norm_(parameters, limit))

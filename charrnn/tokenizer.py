@@ -1,0 +1,299 @@
+"""Characters or subwords to token ids and back, exact both ways, and the decoder that follows a stream of ids.
+
+SentencePiece trains and stores the vocabulary and cuts text into subwords; this module adds the exactness: whatever
+SentencePiece would mangle is spelled in UTF-8 bytes here, and ids become text through a table of bytes of our own.
+It knows nothing of networks, files or tensors.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Literal
+
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from charrnn.errors import ModelError, UsageError
+
+Kind = Literal["char", "subword"]
+
+MARKS = ("<document>", "<ask>", "<answer>")
+"""Control pieces: no text encodes to them."""
+LEAST = 256 + len(MARKS) + 3
+"""The least vocabulary: every byte, the marks, <unk>, the newline and the space."""
+MOST = 16_000
+"""The largest vocabulary chosen unasked."""
+
+_SPACE = "\u2581"  # how SentencePiece writes a space inside a piece
+_MODEL_TYPES: dict[object, Kind] = {1: "subword", 4: "char"}  # TrainerSpec.ModelType: UNIGRAM, CHAR
+
+# What SentencePiece cannot take as it stands: its own signs for space, tab and unknown, what ends a C string or a
+# line, and surrogates, which have no UTF-8. These are spelled here: no piece crosses them, a line end least of all.
+_APART = re.compile("([\0\t\n\r\u2581\u2585\ud800-\udfff]+)")
+
+
+class Tokenizer:
+    """SentencePiece, exact both ways: `decode(encode(text)) == text` for every text that has a UTF-8 form.
+
+    Damaged bytes, and models that are not charrnn's, raise ModelError.
+    """
+
+    model: bytes
+    """The serialised SentencePiece model, which a model folder stores as tokenizer.model."""
+    kind: Kind
+    """Characters or subwords."""
+    size: int
+    """Number of tokens V."""
+    document: int
+    """The mark with which a document begins."""
+    ask: int
+    """The mark with which a question begins."""
+    answer: int
+    """The mark with which an answer begins."""
+    unknown: int
+    """<unk>: never encoded, as bytes spell what is unknown, and never to be sampled."""
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        try:
+            self._processor = SentencePieceProcessor(model_proto=model)
+            self.kind = _kind(model)
+            self._read_pieces()
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ModelError("tokenizer.model is damaged; restore it, or train the model again") from error
+
+    def _read_pieces(self) -> None:
+        """Build the tables of both directions, and find the marks."""
+        processor = self._processor
+        self.size = processor.piece_size()
+        ids = list(range(self.size))
+        self._pieces = [piece.replace(_SPACE, " ") for piece in processor.id_to_piece(ids)]
+        self._bytes = [piece.encode() for piece in self._pieces]
+        byte_ids: dict[int, int] = {}
+        for id, piece in enumerate(self._pieces):
+            if processor.is_byte(id):
+                byte = int(piece[1:-1], 16)  # "<0xE4>"
+                self._bytes[id] = bytes([byte])
+                byte_ids[byte] = id
+            elif processor.is_control(id) or processor.is_unknown(id):
+                self._bytes[id] = b""
+        own = {piece: id for id, piece in enumerate(self._pieces) if len(piece) == 1}
+        _require(self.kind == "char" or " " in own, "it has no piece for the space")
+        self._spelling = _Spelling(own, byte_ids)
+        self.document, self.ask, self.answer = (self._mark(name) for name in MARKS)
+        self.unknown = processor.unk_id()
+
+    def _mark(self, name: str) -> int:
+        id: int = self._processor.piece_to_id(name)
+        _require(self._processor.is_control(id), f"it has no mark {name}")
+        return id
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text; none of them a mark, whatever the text spells.
+
+        A lone surrogate, which no file can hold, is taken for U+FFFD.
+        """
+        if self.kind == "char":
+            return self._spell(text)
+        ids: list[int] = []
+        for index, part in enumerate(_APART.split(text)):
+            ids += self._spell(part) if index % 2 else self._processor.encode(part)
+        return ids
+
+    def _spell(self, text: str) -> list[int]:
+        return list(chain.from_iterable(map(self._spelling.__getitem__, text)))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of token ids: marks and <unk> are nothing, bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self._bytes.__getitem__, ids)).decode("utf-8", "replace")
+
+    def piece(self, id: int) -> str:
+        """A token, for showing: its text, `<0xE4>` for a byte, `<document>` for a mark."""
+        return self._pieces[id]
+
+    def token_bytes(self, id: int) -> bytes:
+        """What a token adds to the text in UTF-8; nothing for a mark."""
+        return self._bytes[id]
+
+    def decoder(self) -> IncrementalDecoder:
+        """Decode a stream of ids as they come."""
+        return IncrementalDecoder(self._bytes)
+
+
+class IncrementalDecoder:
+    """Token ids to text, one at a time: never half a character, and never later than it is whole."""
+
+    def __init__(self, table: Sequence[bytes]) -> None:
+        self._table = table
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, id: int) -> str:
+        """The text that this token completes; empty while in the middle of a character."""
+        return self._decoder.decode(self._table[id])
+
+    def flush(self) -> str:
+        """What is left, U+FFFD if that is half a character; then begin anew."""
+        text = self._decoder.decode(b"", final=True)
+        self._decoder.reset()
+        return text
+
+
+class _Spelling(dict[str, tuple[int, ...]]):
+    """Character to ids: the piece of its own, or else the pieces of its UTF-8 bytes."""
+
+    def __init__(self, own: Mapping[str, int], byte_ids: Mapping[int, int]) -> None:
+        super().__init__((character, (id,)) for character, id in own.items())
+        self._byte_ids = byte_ids
+
+    def __missing__(self, character: str) -> tuple[int, ...]:
+        if "\ud800" <= character <= "\udfff":
+            return self["\ufffd"]
+        return tuple(self._byte_ids[byte] for byte in character.encode())
+
+
+def train_tokenizer(texts: Iterable[str], kind: Kind, *, size: int = 0, max_characters: int = 5_000_000) -> Tokenizer:
+    """Learn a vocabulary from the first `max_characters` of the texts; the same texts give the same bytes.
+
+    A character seen at least twice gets a piece of its own; the others are spelled in bytes, which thereby learn from
+    the rare characters of the corpus how to write those that it lacks. Subwords are the pieces of SentencePiece's
+    unigram language model (Kudo 2018). `size` counts everything (bytes, marks, …) and is an upper limit: less is made
+    where the texts have no more to offer; below LEAST it raises UsageError. 0 chooses:
+
+    - char: as many as there are characters, at most MOST, the most frequent;
+    - subword: 1.1 times as many as there are characters, and one more for every 150 characters of text, at most MOST
+      (within 1 % of the best bits per character of a bigram model, on 8 to 170 thousand characters of Chinese).
+    """
+    if size and size < LEAST:
+        raise UsageError(f"vocabulary must be 0 (chosen from the corpus) or at least {LEAST}, not {size}")
+    sample: Iterable[str] = _sample(texts, max_characters)
+    if kind == "subword":
+        sample = list(sample)  # read twice; characters are counted as they come
+    counts = Counter(chain.from_iterable(sample))
+    alphabet = _alphabet(counts, size or MOST)
+    if kind == "char":
+        # One sentence per character, with its count: SentencePiece makes exactly these pieces, at once. LEAST and the
+        # alphabet both count the space.
+        sentences = (f"{character}\t{count}" for character, count in alphabet.items())
+        return Tokenizer(_train(sentences, "char", len(alphabet) + LEAST - 1, input_format="tsv"))
+    size = min(size, 2**20) or min(MOST, LEAST + round(1.1 * len(alphabet) + counts.total() / 150))
+    model = _train(
+        _lines(sample, counts.keys() - alphabet.keys()),
+        "unigram",
+        size,
+        max_sentencepiece_length=8,
+        # Digit by digit, as numbers are unbounded; and indentation in one piece, as articles hold code.
+        split_digits=True,
+        allow_whitespace_only_pieces=True,
+        # The default million costs twice the time on a large sample, for a vocabulary no better.
+        seed_sentencepiece_size=max(100_000, 4 * size),
+    )
+    return Tokenizer(model)
+
+
+def _sample(texts: Iterable[str], characters: int) -> Iterator[str]:
+    for text in texts:
+        yield text[:characters]
+        characters -= len(text)
+        if characters <= 0:
+            return
+
+
+def _alphabet(counts: Counter[str], size: int) -> dict[str, int]:
+    """Counts of the characters that get a piece in a vocabulary of at most `size`: the space always, then by count."""
+    frequent = [c for c, count in counts.items() if count >= 2 and c != " " and not _APART.match(c)]
+    frequent.sort(key=lambda c: (-counts[c], c))
+    return {" ": max(1, counts[" "])} | {c: counts[c] for c in frequent[: size - LEAST]}
+
+
+def _lines(sample: Iterable[str], rare: Iterable[str]) -> Iterator[str]:
+    """Cut the sample at line ends, and at characters without a piece, into what the trainer does not drop as too long.
+
+    The limit is 4,192 bytes. The newline is among the rare ones, as it is a piece of its own already.
+    """
+    cuts = {ord(character): "\n" for character in rare}
+    yield " "  # so that the space has a piece, and the trainer at least one sentence
+    for text in sample:
+        for line in text.translate(cuts).split("\n"):
+            yield from (line[start : start + 1000] for start in range(0, len(line), 1000))
+
+
+def _train(sentences: Iterable[str], model_type: str, size: int, **options: Any) -> bytes:
+    """Run SentencePiece's trainer, in silence. The number of threads is fixed as the result depends on it."""
+    model = io.BytesIO()
+    SentencePieceTrainer.Train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        model_type=model_type,
+        vocab_size=size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        control_symbols=list(MARKS),
+        user_defined_symbols=["\n"],
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        num_threads=4,
+        minloglevel=2,
+        **options,
+    )
+    return model.getvalue()
+
+
+def _kind(model: bytes) -> Kind:
+    """Read the kind from a model, and refuse one whose settings would not bring every text back.
+
+    The numbers are those of sentencepiece_model.proto; reading them here spares the dependency on protobuf.
+    """
+    fields = _fields(model)
+    trainer, normaliser = fields.get(2), fields.get(3)
+    if not isinstance(trainer, bytes) or not isinstance(normaliser, bytes):
+        raise ValueError
+    settings, rules = _fields(trainer), _fields(normaliser)
+    model_type = settings.get(3, 1)
+    _require(model_type in _MODEL_TYPES, "its type is neither char nor unigram")
+    _require(bool(settings.get(35, 0)), "it has no byte pieces")
+    # A map of characters, a space put before the text, spaces taken away, spaces left as they are.
+    changes = rules.get(2, b"") or rules.get(3, 1) or rules.get(4, 1) or not rules.get(5, 1)
+    _require(not changes, "its normaliser changes the text")
+    return _MODEL_TYPES[model_type]
+
+
+def _fields(message: bytes) -> dict[int, int | bytes]:
+    """Last value of each field of a protocol-buffer message; see protobuf.dev/programming-guides/encoding."""
+    fields: dict[int, int | bytes] = {}
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            fields[number], at = _varint(message, at)
+            continue
+        if wire not in (1, 2, 5):
+            raise ValueError(f"wire type {wire}")
+        length, at = _varint(message, at) if wire == 2 else ({1: 8, 5: 4}[wire], at)
+        fields[number] = message[at : at + length]
+        at += length
+    return fields
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the low ones first, and where it ends."""
+    value = shift = 0
+    while message[at] & 0x80:
+        value |= (message[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+    return value | message[at] << shift, at + 1
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise ModelError(f"tokenizer.model was not made by charrnn: {reason}")

@@ -1,0 +1,128 @@
+"""Memory-mapped token files and the windows cut from them. It knows token ids and nothing of text.
+
+A token file is `NAME.tokens` (uint16, or uint32 for large vocabularies) and `NAME.offsets.npy`: document d is
+tokens[offsets[d]:offsets[d + 1]], the document mark first. Only the pages that a window touches are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]
+
+
+class TokenWriter:
+    """Writes one token file, document by document."""
+
+    def __init__(self, folder: Path, name: str, vocabulary: int) -> None:
+        self._path = folder / f"{name}.tokens"
+        self._offsets_path = folder / f"{name}.offsets.npy"
+        self._dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
+        self._file = self._path.open("wb")
+        self._offsets = [0]
+        self._length = 0
+
+    def write(self, ids: Sequence[int]) -> None:
+        """Add tokens to the document that is being written."""
+        self._file.write(np.asarray(ids, self._dtype).tobytes())
+        self._length += len(ids)
+
+    def end_document(self) -> None:
+        """What was written since the last call is one document."""
+        self._offsets.append(self._length)
+
+    def close(self) -> None:
+        """Finish: synced to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        np.save(self._offsets_path, np.asarray(self._offsets, np.int64))
+
+
+class TokenFile:
+    """Documents of tokens, read from a memory map."""
+
+    def __init__(self, folder: Path, name: str, vocabulary: int) -> None:
+        dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
+        path = folder / f"{name}.tokens"
+        self.offsets: Offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
+        empty = path.stat().st_size == 0
+        self._tokens = np.empty(0, dtype) if empty else np.memmap(path, dtype, mode="r")
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self.offsets) - 1
+
+    @property
+    def total(self) -> int:
+        """Number of tokens, document marks included."""
+        return int(self.offsets[-1])
+
+    def lengths(self) -> Offsets:
+        """Tokens of each document."""
+        return np.diff(self.offsets)
+
+    def document(self, d: int, start: int = 0, stop: int | None = None) -> Ids:
+        """Tokens [start:stop] of document d, its mark at 0."""
+        first, end = int(self.offsets[d]), int(self.offsets[d + 1])
+        stop = end - first if stop is None else min(stop, end - first)
+        return self._tokens[first + start : first + stop].astype(np.int64)
+
+
+class Windows:
+    """An epoch's windows: the documents permuted by seed and epoch, in B streams side by side, T positions at a time.
+
+    Stream b reads the b-th of B equal stretches of the permuted text, so that the state after a window is the state
+    before the next. The few tokens past B equal stretches are another few in every epoch.
+    """
+
+    def __init__(self, tokens: TokenFile, *, batch: int, window: int, seed: int) -> None:
+        # A text too short for the batch gets fewer streams, then a shorter window: at least one target a stream.
+        self.streams = max(1, min(batch, tokens.total // 2, tokens.total // (window + 1) or 1))
+        self.stretch = (tokens.total - 1) // self.streams  # targets a stream and epoch
+        self.window = min(window, self.stretch)
+        self.windows = -(-self.stretch // self.window)
+        self._tokens = tokens
+        self._seed = seed
+        self._epoch = -1
+
+    @property
+    def tokens_per_epoch(self) -> int:
+        """Targets that an epoch trains on."""
+        return self.streams * self.stretch
+
+    def cut(self, epoch: int, index: int) -> tuple[Ids, Ids]:
+        """Window `index` of an epoch: inputs and targets, each (T, B); the last of an epoch may be shorter."""
+        self._open(epoch)
+        start = index * self.window
+        stop = min(start + self.window, self.stretch)
+        rows = [self._read(b * self.stretch + start, stop - start + 1) for b in range(self.streams)]
+        block = np.stack(rows, axis=1)  # (T + 1, B)
+        return block[:-1], block[1:]
+
+    def _open(self, epoch: int) -> None:
+        if epoch == self._epoch:
+            return
+        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._tokens))
+        self._starts = np.concatenate([[0], np.cumsum(self._tokens.lengths()[self._order])])
+        self._epoch = epoch
+
+    def _read(self, position: int, length: int) -> Ids:
+        """Tokens [position : position + length] of the permuted text."""
+        return np.concatenate(list(self._stretches(position, length)))
+
+    def _stretches(self, position: int, length: int) -> Iterator[Ids]:
+        place = int(np.searchsorted(self._starts, position, side="right")) - 1
+        while length > 0:
+            offset = position - int(self._starts[place])
+            part = self._tokens.document(int(self._order[place]), offset, offset + length)
+            yield part
+            position += len(part)
+            length -= len(part)
+            place += 1

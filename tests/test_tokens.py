@@ -1,0 +1,62 @@
+"""Windows: every token of every document once an epoch, in order, with the state's streams side by side."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.tokens import TokenFile, TokenWriter, Windows
+
+
+def write(folder, documents, vocabulary=100):
+    writer = TokenWriter(folder, "train", vocabulary)
+    for document in documents:
+        for part in (document[:2], document[2:]):
+            writer.write(part)
+        writer.end_document()
+    writer.close()
+    return TokenFile(folder, "train", vocabulary)
+
+
+@pytest.mark.parametrize("vocabulary", [100, 2**16, 2**16 + 1])
+def test_documents_come_back(tmp_path, vocabulary):
+    documents = [[0, 5, vocabulary - 1], [0], [0, 1, 2, 3]]
+    tokens = write(tmp_path, documents, vocabulary)
+    assert [tokens.document(d).tolist() for d in range(len(tokens))] == documents
+    assert tokens.total == 8
+    assert tokens.document(2, 1, 3).tolist() == [1, 2]
+    assert tokens.document(2, 1, 99).tolist() == [1, 2, 3]
+
+
+documents_strategy = st.lists(st.integers(1, 40), min_size=1, max_size=12).filter(lambda lengths: sum(lengths) >= 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents_strategy, st.integers(1, 9), st.integers(1, 12), st.integers(0, 3))
+def test_an_epoch_reads_the_permuted_text_once(tmp_path_factory, lengths, batch, window, epoch):
+    folder = tmp_path_factory.mktemp("tokens")
+    numbers = iter(range(10_000))
+    documents = [[next(numbers) for _ in range(n)] for n in lengths]
+    tokens = write(folder, documents, 10_000)
+    windows = Windows(tokens, batch=batch, window=window, seed=7)
+    order = np.random.default_rng([7, epoch]).permutation(len(documents))
+    text = [t for d in order for t in documents[d]]
+    cuts = [windows.cut(epoch, i) for i in range(windows.windows)]
+    inputs = np.concatenate([x for x, _ in cuts])
+    targets = np.concatenate([y for _, y in cuts])
+    assert inputs.shape == (windows.stretch, windows.streams)
+    assert windows.streams <= batch
+    for b in range(windows.streams):
+        start = b * windows.stretch
+        assert inputs[:, b].tolist() == text[start : start + windows.stretch]
+        assert targets[:, b].tolist() == text[start + 1 : start + windows.stretch + 1]
+    # What is left out at the end is less than one token a stream.
+    assert tokens.total - 1 - windows.tokens_per_epoch < windows.streams
+
+
+def test_epochs_differ_and_seeds_repeat(tmp_path):
+    tokens = write(tmp_path, [[d] * 5 for d in range(50)])
+    first, second = Windows(tokens, batch=4, window=8, seed=1), Windows(tokens, batch=4, window=8, seed=1)
+    np.testing.assert_array_equal(first.cut(3, 2)[0], second.cut(3, 2)[0])
+    assert not np.array_equal(first.cut(0, 0)[0], first.cut(1, 0)[0])
+    assert not np.array_equal(first.cut(0, 0)[0], Windows(tokens, batch=4, window=8, seed=2).cut(0, 0)[0])
