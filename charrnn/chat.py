@@ -1,0 +1,136 @@
+"""A conversation without a screen: turns, and the recurrent state that carries them.
+
+`charrnn ask` and the app are both thin loops over it. Imports nothing heavy, so that the app can draw itself first.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from charrnn.config import SamplingConfig
+from charrnn.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from charrnn.generation import Piece, Stream
+    from charrnn.model import LanguageModel
+
+Mode = Literal["chat", "continue"]
+
+
+@dataclass
+class Turn:
+    """A prompt and what the model wrote, with what a reader may want to know of it."""
+
+    mode: Mode
+    prompt: str
+    seed: int
+    temperature: float
+    """As it was when the answer began."""
+    characters: int = 0
+    bits: float = 0.0
+    """Total surprise of the answer at temperature 1."""
+    seconds: float = 0.0
+    stopped: bool = True
+    """Whether it was stopped from outside; False once the answer ended by itself."""
+    _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
+
+    @property
+    def answer(self) -> str:
+        """What the model has written so far."""
+        return self._text.getvalue()
+
+    def add(self, piece: Piece, seconds: float) -> None:
+        """The answer grows by a piece, after so many seconds."""
+        self._text.write(piece.text)
+        self.characters += len(piece.text)
+        self.bits += piece.surprise
+        self.seconds = seconds
+
+
+class Session(Protocol):
+    """What the app needs of a conversation; tests script it."""
+
+    title: str
+    can_chat: bool
+    mode: Mode
+    sampling: SamplingConfig
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation so far."""
+
+    def say(self, text: str) -> Iterator[Piece]:
+        """Stream the answer to a question, or the continuation of a text."""
+
+    def reset(self) -> None:
+        """Begin a new conversation."""
+
+
+class ChatSession:
+    """A conversation with a model.
+
+    In *chat*, `say` asks and the answer ends by itself. In *continue*, `say` adds to the text and goes on without end.
+    Each mode has its own place in a text of its own. `sampling` may be replaced at any moment, from any thread: it is
+    read before each token.
+    """
+
+    def __init__(self, model: LanguageModel, sampling: SamplingConfig) -> None:
+        self.title = model.name
+        self.can_chat = model.has_dialogue
+        self.mode: Mode = "chat" if self.can_chat else "continue"
+        self.sampling = sampling
+        self._model = model
+        self.reset()
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation so far; the last one grows while it is generated."""
+        return self._turns
+
+    def reset(self) -> None:
+        """Begin a new conversation: no turns, zero state."""
+        self._turns: list[Turn] = []
+        self._streams: dict[Mode, Stream] = {}
+
+    def say(self, text: str) -> Iterator[Piece]:
+        """Stream the answer. Closing the iterator stops it; what was written so far stays, in the turn and the state.
+
+        Raises ModelError when a model that has read no dialogue is asked.
+        """
+        if self.mode == "chat" and not self.can_chat:
+            raise ModelError(
+                f"the model {self.title} has read no dialogue and cannot answer; let it continue a text instead"
+            )
+        # Heavy modules are here by now: a model is loaded.
+        import numpy as np
+
+        from charrnn.generation import with_seed
+
+        config, seed = with_seed(self.sampling)
+        turn = Turn(self.mode, text, seed, config.temperature)
+        self._turns.append(turn)
+        stream = self._streams.setdefault(self.mode, self._model.stream())
+        started = time.monotonic()
+        for piece in self._answer(stream, text, np.random.default_rng(seed)):
+            turn.add(piece, time.monotonic() - started)
+            yield piece
+        turn.stopped = False
+
+    def _answer(self, stream: Stream, text: str, rng: np.random.Generator) -> Iterator[Piece]:
+        tokenizer = self._model.tokenizer
+        marks = {tokenizer.document, tokenizer.ask}
+        if self.mode == "continue":
+            stream.read_text(text)
+            return stream.generate(
+                lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer}
+            )
+        stream.read([tokenizer.ask, *tokenizer.encode(text), tokenizer.answer])
+        return stream.generate(
+            lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.answer}, stops=marks, at_least=1
+        )

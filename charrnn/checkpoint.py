@@ -1,0 +1,216 @@
+"""A model folder: written whole or not at all, and read without trust.
+
+    config.json          architecture, training settings, corpus, versions, held-out figure, hashes of the two below
+    model.safetensors    the weights, by the names of `engine.parameter_shapes`
+    tokenizer.model      SentencePiece
+    README.md            the model card
+    metrics.jsonl        a line an evaluation
+    training_state.*     while training: all that an exact resume needs
+
+A save goes into a sibling folder, is synced, and takes the old one's place by two renames. A process killed between
+them leaves `.NAME.previous`, which every reader knows. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load, save
+
+from charrnn.config import ModelConfig
+from charrnn.engine import Array, parameter_shapes
+from charrnn.errors import CharRNNError, ModelError
+from charrnn.paths import CONFIG, readable, sibling
+from charrnn.tokenizer import Tokenizer
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.model"
+METRICS = "metrics.jsonl"
+CARD = "README.md"
+STATE_TENSORS = "training_state.safetensors"
+LARGEST_CONFIG = 4 << 20
+SLACK = 1 << 20  # of a weights file for its header
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What a model folder holds, checked."""
+
+    path: Path
+    config: ModelConfig
+    info: dict[str, Any]
+    weights: dict[str, Array]
+    tokenizer: Tokenizer
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Make `path` a folder of just these files, whole or not at all.
+
+    Raises ModelError when the disk is full or the place cannot be written; the present folder then stays.
+    """
+    new, previous = sibling(path, "new"), sibling(path, "previous")
+    try:
+        recover(path)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        for name, data in files.items():
+            _write_synced(new / name, data)
+        _sync_folder(new)
+        if path.exists():
+            path.rename(previous)
+        new.rename(path)
+        _sync_folder(path.absolute().parent)
+        shutil.rmtree(previous, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise ModelError(
+            f"{path}: the model could not be saved ({error.strerror or error}); "
+            "the last save is whole: free some room or mend the folder's rights, then go on with --resume"
+        ) from error
+
+
+def recover(path: Path) -> None:
+    """Put back what a save that was killed between its renames had set aside. Only a writer may call this."""
+    previous = sibling(path, "previous")
+    if previous.is_dir():
+        if path.exists():
+            shutil.rmtree(previous)
+        else:
+            previous.rename(path)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a model folder that `write_folder` made."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def rounded(weights: Mapping[str, Array], store: str) -> dict[str, Array]:
+    """The weights as they read back after being stored."""
+    return {name: array.astype(np.float32) for name, array in load(weights_bytes(weights, store)).items()}
+
+
+def weights_bytes(weights: Mapping[str, np.ndarray[Any, Any]], store: str) -> bytes:
+    """The weights as a safetensors file in float16 or float32; float32 if a number is too large for the other."""
+    if store == "float16" and all(np.abs(w).max(initial=0) < 65504 for w in weights.values()):
+        return save({name: np.ascontiguousarray(w, np.float16) for name, w in weights.items()})
+    return save({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
+
+
+def config_bytes(info: Mapping[str, Any], weights: bytes, tokenizer: bytes) -> bytes:
+    """`config.json`: the format, what is known of the model, and the hashes that guard its files."""
+    hashes = {WEIGHTS: hashlib.sha256(weights).hexdigest(), TOKENIZER: hashlib.sha256(tokenizer).hexdigest()}
+    return (json.dumps({"format": FORMAT, **info, "sha256": hashes}, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def file_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of every file of a model folder."""
+    folder = readable(path) or path
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir()) if f.is_file()}
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """`config.json` of a model folder as a dictionary, its format checked. ModelError if it is not one."""
+    file = (readable(path) or path) / CONFIG
+    try:
+        if file.stat().st_size > LARGEST_CONFIG:
+            raise ModelError(f"{file}: too large to be a model's config")
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: not a model folder, it has no {CONFIG}; charrnn train makes one") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: damaged ({_first_line(error)}); get the model anew or train it again") from None
+    if not isinstance(record, dict) or not isinstance(record.get("model"), dict):
+        raise ModelError(f"{file}: not a charrnn model's config")
+    if record.get("format") != FORMAT:
+        raise ModelError(
+            f"{path}: the model has format {record.get('format')!r} and this version of charrnn reads {FORMAT}; "
+            "use the version that made it, or train it again"
+        )
+    return record
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def read_model(path: Path) -> StoredModel:
+    """A model folder, every file checked against its hash, the weights as float32. ModelError says what is wrong."""
+    info = read_info(path)
+    folder = readable(path) or path
+    try:
+        config = ModelConfig(**info["model"])
+        shapes = parameter_shapes(config)
+    except (TypeError, CharRNNError) as error:
+        raise ModelError(f"{path / CONFIG}: the architecture makes no sense ({_first_line(error)})") from None
+    tokenizer_bytes = _checked(folder / TOKENIZER, info, most=64 << 20)
+    tokenizer = Tokenizer(tokenizer_bytes)
+    if tokenizer.size != config.vocabulary:
+        raise ModelError(f"{path}: the tokenizer has {tokenizer.size} tokens and the network {config.vocabulary}")
+    size = 4 * sum(int(np.prod(shape, dtype=np.float64)) for shape in shapes.values())
+    _checked(folder / WEIGHTS, info, most=size + SLACK, keep=False)
+    return StoredModel(path, config, info, _read_weights(folder / WEIGHTS, shapes), tokenizer)
+
+
+def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = True) -> bytes:
+    """The file's bytes (or nothing, if they are not to be kept), after its size and hash were found right."""
+    hashes = info.get("sha256")
+    wanted = hashes.get(file.name) if isinstance(hashes, dict) else None
+    try:
+        if not file.is_file() or file.stat().st_size > most:
+            raise ModelError(f"{file}: missing, or larger than the model it belongs to")
+        if not keep:
+            with file.open("rb") as stream:
+                found, data = hashlib.file_digest(stream, "sha256").hexdigest(), b""
+        else:
+            data = file.read_bytes()
+            found = hashlib.sha256(data).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror})") from None
+    if found != wanted:
+        raise ModelError(f"{file}: damaged, its bytes are not those that were saved; get the model anew")
+    return data
+
+
+def _read_weights(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    weights: dict[str, Array] = {}
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            if set(tensors.keys()) != set(shapes):
+                raise ModelError(f"{file}: other tensors than the architecture has")
+            for name, shape in shapes.items():
+                view = tensors.get_slice(name)
+                if tuple(view.get_shape()) != shape or view.get_dtype() not in ("F16", "F32"):
+                    raise ModelError(f"{file}: tensor {name} has another shape or type than the architecture")
+                weights[name] = tensors.get_tensor(name).astype(np.float32)
+                if not np.isfinite(weights[name]).all():
+                    raise ModelError(f"{file}: tensor {name} holds values that are not numbers")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
+    return weights

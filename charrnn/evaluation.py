@@ -1,0 +1,104 @@
+"""Bits per character: what a text costs under a model.
+
+Total bits of the text / number of Unicode characters in it, whatever the tokenizer: each document opened by the
+document mark from a zero state, the state carried to its end, every character paid for, rare ones through their
+bytes. The end of a document is not a character and is not counted; a speaker's mark is counted as bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.corpus import Document
+from charrnn.engine import Array, Engine, Ids
+from charrnn.errors import CorpusError
+from charrnn.tokenizer import Tokenizer
+
+POSITIONS = 128  # scored at once
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """Bits, and what they are divided by. Scores add."""
+
+    bits: float = 0.0
+    tokens: int = 0
+    characters: int = 0
+    utf8_bytes: int = 0
+
+    def __add__(self, other: TextScore) -> TextScore:
+        return TextScore(
+            self.bits + other.bits,
+            self.tokens + other.tokens,
+            self.characters + other.characters,
+            self.utf8_bytes + other.utf8_bytes,
+        )
+
+    @property
+    def bits_per_character(self) -> float:
+        """The one figure in which a character model, a subword model and a compressor compare."""
+        return self.bits / self.characters if self.characters else math.nan
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits / bytes of the text in UTF-8."""
+        return self.bits / self.utf8_bytes if self.utf8_bytes else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        """2^(bits / tokens)."""
+        return float(2 ** (self.bits / self.tokens)) if self.tokens else math.nan
+
+
+def token_bits(logits: Array, targets: Ids) -> float:
+    """Σ −log₂ softmax(logits)[target]: logits (N, V), targets (N,)."""
+    top = logits.max(axis=1, keepdims=True)
+    total = np.exp(logits - top).sum(axis=1, dtype=np.float64)
+    chosen = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0].astype(np.float64)
+    return float((np.log(total) + top[:, 0] - chosen).sum() / math.log(2))
+
+
+class _Scorer:
+    """A document as it is read: the state after what was scored."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        self._state = engine.initial_state(1)
+        self._last = tokenizer.document
+
+    def add(self, ids: list[int]) -> float:
+        """The bits of the next tokens."""
+        targets = np.asarray(ids, np.int64)
+        inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
+        bits = 0.0
+        for start in range(0, len(targets), POSITIONS):
+            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state)
+            bits += token_bits(self._engine.logits(h[:, 0]), targets[start : start + POSITIONS])
+        if ids:
+            self._last = ids[-1]
+        return bits
+
+
+def score_text(engine: Engine, tokenizer: Tokenizer, text: str) -> TextScore:
+    """What one text costs as a document of its own."""
+    ids = tokenizer.encode(text)
+    bits = _Scorer(engine, tokenizer).add(ids)
+    return TextScore(bits, len(ids), len(text), len(text.encode("utf-8", "replace")))
+
+
+def score_documents(engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document]) -> TextScore:
+    """What documents cost, each from a zero state, read piece by piece. CorpusError if there is no text."""
+    total = TextScore()
+    marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
+    for document in documents:
+        scorer = _Scorer(engine, tokenizer)
+        for part in document.parts:
+            ids = ([marks[part.role]] if part.role in marks else []) + tokenizer.encode(part.text)
+            total += TextScore(scorer.add(ids), len(ids), len(part.text), len(part.text.encode()))
+    if not total.characters:
+        raise CorpusError("there is no text to score")
+    return total

@@ -1,0 +1,152 @@
+"""A prompt to a stream of pieces of text, with what was chosen.
+
+Works on one stream of one model. It knows tokens, states and sampling, and nothing of conversations or screens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charrnn.config import SamplingConfig
+from charrnn.engine import Array, Engine, State
+from charrnn.sampling import sample
+from charrnn.tokenizer import Tokenizer
+
+READ_POSITIONS = 512  # of a prompt at once
+RECENT = 4096  # tokens remembered for the repetition penalty, at most
+NEW_DOCUMENT = "\n\n"  # how the document mark shows in a continuation
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one drawn token brought."""
+
+    text: str
+    """The characters that became whole with it; empty in the middle of a character."""
+    token: int
+    surprise: float
+    """Bits: −log₂ of its probability at temperature 1, before any filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a text, as a value."""
+
+    state: State
+    logits: Array
+    recent: tuple[int, ...]
+
+
+class Stream:
+    """A place in a text: the engine's state after it, the logits of what comes next, and the recent tokens."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self.state: State = engine.initial_state(1)
+        self.logits: Array = np.zeros(engine.config.vocabulary, np.float32)
+        self.recent: deque[int] = deque(maxlen=RECENT)
+        self.read([tokenizer.document])
+
+    def mark(self) -> Place:
+        """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
+        return Place(self.state, self.logits, tuple(self.recent))
+
+    def go_to(self, place: Place) -> None:
+        """Back to a place that `mark` gave."""
+        self.state, self.logits = place.state, place.logits
+        self.recent = deque(place.recent, maxlen=RECENT)
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Go on past given tokens, window by window; only the last needs its logits."""
+        for start in range(0, len(ids), READ_POSITIONS):
+            window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
+            h, self.state = self._engine.advance(window, self.state)
+            self.logits = self._engine.logits(h[-1])[0]
+        self.recent.extend(ids[-RECENT:])
+
+    def read_text(self, text: str) -> None:
+        """Go on past a text."""
+        self.read(self._tokenizer.encode(text))
+
+    def generate(
+        self,
+        sampling: Callable[[], SamplingConfig],
+        rng: np.random.Generator,
+        *,
+        barred: Collection[int],
+        stops: Collection[int] = (),
+        at_least: int = 0,
+    ) -> Iterator[Piece]:
+        """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
+        `stops` not among the first `at_least`.
+
+        The settings are asked for before each token, so they may change in between. The stream stands after the last
+        piece given, so a consumer may stop at any moment and go on from there.
+        """
+        decoder = self._tokenizer.decoder()
+        bars = np.array(sorted(barred), np.int64)
+        early_bars = np.union1d(bars, np.array(sorted(stops), np.int64))
+        for drawn in itertools.count():
+            logits = self.logits.copy()
+            logits[early_bars if drawn < at_least else bars] = -np.inf
+            config = sampling()
+            recent = list(self.recent)[-config.repetition_window :] if config.repetition_penalty != 1 else []
+            token = sample(logits, recent, config, rng.random())
+            if token in stops:
+                return
+            surprise = _bits(logits, token)
+            self.read([token])
+            text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
+            yield Piece(text, token, surprise)
+
+
+def _bits(logits: Array, token: int) -> float:
+    """−log₂ softmax(logits)[token]."""
+    top = float(logits.max())
+    total = float(np.exp((logits - np.float32(top)).astype(np.float64)).sum())
+    return (math.log(total) + top - float(logits[token])) / math.log(2)
+
+
+def with_seed(config: SamplingConfig) -> tuple[SamplingConfig, int]:
+    """The settings with their seed, or with a new one of at most nine digits, which a person can type again."""
+    seed = config.seed if config.seed is not None else int(np.random.SeedSequence().generate_state(1)[0]) % 10**9
+    return replace(config, seed=seed), seed
+
+
+def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
+    """The texts, cut after `length` characters; nothing is drawn past them."""
+    left = length
+    if left <= 0:
+        return
+    for text in texts:
+        if text:
+            yield text[:left]
+        left -= len(text)
+        if left <= 0:
+            return
+
+
+def text_until(texts: Iterable[str], stop: str) -> Iterator[str]:
+    """The texts up to, and without, the first occurrence of `stop`; what might begin it is held back."""
+    if not stop:
+        yield from texts
+        return
+    held = ""
+    for text in texts:
+        held += text
+        end = held.find(stop)
+        if end >= 0:
+            yield held[:end]
+            return
+        keep = next((n for n in range(min(len(stop) - 1, len(held)), 0, -1) if stop.startswith(held[-n:])), 0)
+        if len(held) > keep:
+            yield held[: len(held) - keep]
+            held = held[len(held) - keep :]
+    yield held

@@ -1,0 +1,127 @@
+"""Scoring held-out tokens with the torch network: quickly while training, exactly at the end.
+
+The quick score cuts documents into pieces that are scored side by side, each from a zero state and the document mark:
+a little pessimistic, the same at every evaluation, and what the best model is chosen by. The exact one is bits per
+character as `evaluation` defines it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from charrnn.evaluation import TextScore
+from charrnn.network import Network
+from charrnn.tokenizer import Tokenizer
+from charrnn.tokens import Ids, TokenFile
+
+PIECE = 512  # tokens of a piece of the quick score
+QUICK_TOKENS = 40_000  # scored at most by the quick score
+ROWS = 64  # pieces or documents side by side
+POSITIONS = 64  # scored at once
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Up to ROWS token sequences side by side: inputs and targets (T, B), targets past a row's end IGNORED."""
+
+    inputs: Ids
+    targets: Ids
+
+    @classmethod
+    def of(cls, rows: list[Ids]) -> _Rows:
+        longest = max(len(row) for row in rows) - 1
+        inputs = np.zeros((longest, len(rows)), np.int64)
+        targets = np.full((longest, len(rows)), IGNORED, np.int64)
+        for b, row in enumerate(rows):
+            inputs[: len(row) - 1, b] = row[:-1]
+            targets[: len(row) - 1, b] = row[1:]
+        return cls(inputs, targets)
+
+
+class HeldOut:
+    """The held-out token file, and how many characters and bytes each token stands for."""
+
+    def __init__(self, tokens: TokenFile, tokenizer: Tokenizer) -> None:
+        self._tokens = tokens
+        self._mark = tokenizer.document
+        texts = [tokenizer.token_bytes(i) for i in range(tokenizer.size)]
+        self._bytes = np.array([len(t) for t in texts])
+        # A character begins with a byte that is no continuation byte, so counts add up whatever the cut.
+        self._characters = np.array([sum(b & 0xC0 != 0x80 for b in t) for t in texts])
+
+    def quick_score(self, network: Network) -> TextScore:
+        """The score for the curve: pieces, each from a zero state, evenly spread if there are many."""
+        pieces = self._pieces()
+        keep = max(1, QUICK_TOKENS // PIECE)
+        if len(pieces) > keep:
+            pieces = [pieces[i * len(pieces) // keep] for i in range(keep)]
+        rows = [np.concatenate([[self._mark], self._tokens.document(d, start, stop)]) for d, start, stop in pieces]
+        return self._score(network, rows)
+
+    def exact_score(self, network: Network, limit: int | None = None, batches: int | None = None) -> TextScore:
+        """Every document from its mark and a zero state to its end.
+
+        `limit` scores only so many tokens of each, `batches` only so many batches of documents side by side.
+        """
+        stop = None if limit is None else limit + 1
+        order = self._by_length()[: None if batches is None else batches * ROWS]
+        total = TextScore()
+        for start in range(0, len(order), ROWS):
+            rows = [self._tokens.document(d, 0, stop) for d in order[start : start + ROWS]]
+            total += self._score(network, rows)
+        return total
+
+    def longest_documents(self) -> list[int]:
+        """Positions that `exact_score` steps through: the longest document of each batch."""
+        lengths = self._tokens.lengths()
+        return [max(1, int(lengths[d]) - 1) for d in self._by_length()[::ROWS]]
+
+    def _by_length(self) -> list[int]:
+        """Documents, the longest first, so that those side by side are alike."""
+        return [int(d) for d in np.argsort(-self._tokens.lengths(), kind="stable")]
+
+    def _pieces(self) -> list[tuple[int, int, int]]:
+        return [
+            (d, start, min(start + PIECE, n))
+            for d, n in enumerate(self._tokens.lengths().tolist())
+            for start in range(1, n, PIECE)
+        ]
+
+    def _score(self, network: Network, rows: list[Ids]) -> TextScore:
+        rows = sorted((row for row in rows if len(row) > 1), key=len, reverse=True)
+        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS])) for i in range(0, len(rows), ROWS))
+        targets = np.concatenate([row[1:] for row in rows]) if rows else np.empty(0, np.int64)
+        return TextScore(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
+
+
+@torch.inference_mode()
+def _bits(network: Network, rows: _Rows) -> float:
+    """Total bits of the targets."""
+    device = network.head.bias.device
+    training = network.training
+    network.eval()
+    state = network.initial_state(rows.inputs.shape[1])
+    nats = 0.0
+    for x, y in _windows(rows):
+        logits, state = network(torch.from_numpy(x).to(device), state)
+        loss = functional.cross_entropy(
+            logits.flatten(0, 1).float(),
+            torch.from_numpy(y).to(device).flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+        )
+        nats += float(loss)
+    network.train(training)
+    return nats / math.log(2)
+
+
+def _windows(rows: _Rows) -> Iterator[tuple[Ids, Ids]]:
+    for start in range(0, len(rows.inputs), POSITIONS):
+        yield rows.inputs[start : start + POSITIONS], rows.targets[start : start + POSITIONS]

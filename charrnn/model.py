@@ -1,0 +1,83 @@
+"""A trained model in memory: generation, its figure on a text, conversations. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn.chat import ChatSession
+from charrnn.checkpoint import StoredModel, read_model
+from charrnn.config import ModelConfig, SamplingConfig
+from charrnn.engine import Engine
+from charrnn.evaluation import TextScore, score_text
+from charrnn.generation import Piece, Stream, first_characters, with_seed
+from charrnn.paths import find_model
+from charrnn.tokenizer import Tokenizer
+
+
+class LanguageModel:
+    """A model folder, loaded: `generate`, `score`, `bits_per_character`, `chat`."""
+
+    def __init__(self, stored: StoredModel) -> None:
+        self.path: Path = stored.path
+        self.config: ModelConfig = stored.config
+        self.info: dict[str, Any] = stored.info
+        self.tokenizer: Tokenizer = stored.tokenizer
+        self.weights = stored.weights
+        self.engine = Engine(stored.config, stored.weights)
+
+    @property
+    def name(self) -> str:
+        """What to call it: its own name, or its folder's."""
+        return str(self.info.get("name") or self.path.absolute().name)
+
+    @property
+    def has_dialogue(self) -> bool:
+        """Whether it has read questions and answers, and so can be asked."""
+        return self.info.get("has_dialogue") is True
+
+    def stream(self) -> Stream:
+        """The beginning of a document: zero state, document mark read."""
+        return Stream(self.engine, self.tokenizer)
+
+    def pieces(self, prompt: str = "", sampling: SamplingConfig | None = None) -> Iterator[Piece]:
+        """Continue a prompt without end; each piece with what was drawn."""
+        config, seed = with_seed(sampling or SamplingConfig())
+        stream = self.stream()
+        stream.read_text(prompt)
+        tokenizer = self.tokenizer
+        barred = {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
+        yield from stream.generate(lambda: config, np.random.default_rng(seed), barred=barred)
+
+    def generate(
+        self, prompt: str = "", *, length: int | None = None, sampling: SamplingConfig | None = None, **settings: Any
+    ) -> Iterator[str]:
+        """Continue a prompt, text as it becomes whole characters: `length` characters, or without end.
+
+        The settings are those of SamplingConfig, as an object or by name: `generate("你好", temperature=0.5, seed=1)`.
+        """
+        pieces = self.pieces(prompt, replace(sampling or SamplingConfig(), **settings))
+        texts = (piece.text for piece in pieces if piece.text)
+        return texts if length is None else first_characters(texts, length)
+
+    def score(self, text: str) -> TextScore:
+        """What the text costs under the model, from a zero state and the document mark, every character paid for."""
+        return score_text(self.engine, self.tokenizer, text)
+
+    def bits_per_character(self, text: str) -> float:
+        """Total bits of the text / its number of Unicode characters."""
+        return self.score(text).bits_per_character
+
+    def chat(self, sampling: SamplingConfig | None = None) -> ChatSession:
+        """A new conversation."""
+        return ChatSession(self, sampling or SamplingConfig())
+
+
+def load(model: str | os.PathLike[str] | None = None) -> LanguageModel:
+    """Load a model folder by path or name; with nothing, the one that ships. Raises ModelError."""
+    return LanguageModel(read_model(find_model(model)))

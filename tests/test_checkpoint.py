@@ -1,0 +1,187 @@
+"""Model folders: written whole or not at all, refused with one line when anything about them is wrong."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+import charrnn
+from charrnn import checkpoint
+from charrnn.checkpoint import read_model, write_folder
+from charrnn.config import ModelConfig
+from charrnn.engine import parameter_shapes
+from charrnn.errors import CharRNNError, ModelError
+from charrnn.paths import find_model, sibling
+from charrnn.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def model_files():
+    tokenizer = train_tokenizer(["床前明月光，床前明月光。" * 3], "char")
+    config = ModelConfig(cell="gru", layers=1, width=8, vocabulary=tokenizer.size)
+    rng = np.random.default_rng(0)
+    weights = {n: rng.normal(0, 0.1, s).astype(np.float16) for n, s in parameter_shapes(config).items()}
+    data = save(weights)
+    info = {"name": "small", "model": {"cell": "gru", "layers": 1, "width": 8, "tied": True,
+                                       "vocabulary": tokenizer.size}}  # fmt: skip
+    return {
+        "config.json": checkpoint.config_bytes(info, data, tokenizer.model),
+        "model.safetensors": data,
+        "tokenizer.model": tokenizer.model,
+    }
+
+
+@pytest.fixture
+def model(tmp_path, model_files):
+    write_folder(tmp_path / "small", model_files)
+    return tmp_path / "small"
+
+
+def rehashed(model, **files):
+    """The folder with other files, its hashes made to fit: harm done with care."""
+    for name, data in files.items():
+        (model / name.replace("__", ".")).write_bytes(data)
+    info = json.loads((model / "config.json").read_text())
+    info.pop("sha256")
+    (model / "config.json").write_bytes(
+        checkpoint.config_bytes(
+            info, (model / "model.safetensors").read_bytes(), (model / "tokenizer.model").read_bytes()
+        )
+    )
+
+
+def test_a_model_comes_back_as_it_was_stored(model, model_files):
+    stored = read_model(model)
+    for name, array in load(model_files["model.safetensors"]).items():
+        np.testing.assert_array_equal(stored.weights[name], array.astype(np.float32))
+    assert stored.config.cell == "gru"
+    assert len("".join(charrnn.load(model).generate("床", length=20, seed=1))) == 20
+
+
+def test_it_is_found_by_path_and_by_name(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    shutil.copytree(model, tmp_path / "models" / "other")
+    assert find_model(model) == model
+    assert read_model(find_model("small")).config.width == 8
+    assert find_model("other").name == "other"
+    for wrong in ("nothing", "", "a\0b", "models", tmp_path / "small" / "config.json"):
+        with pytest.raises(ModelError):
+            find_model(wrong)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.model"])
+def test_a_file_cut_anywhere_is_refused(model, name):
+    data = (model / name).read_bytes()
+    for length in {0, 1, 7, 8, 9, *range(0, len(data), max(1, len(data) // 25)), len(data) - 2}:
+        (model / name).write_bytes(data[:length])
+        with pytest.raises(ModelError) as error:
+            read_model(model)
+        assert "\n" not in str(error.value)
+    (model / name).unlink()
+    with pytest.raises(ModelError):
+        read_model(model)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.model"])
+def test_a_flipped_bit_is_found(model, name):
+    data = bytearray((model / name).read_bytes())
+    for place in range(0, len(data), max(1, len(data) // 40)):
+        data[place] ^= 4
+        (model / name).write_bytes(data)
+        with pytest.raises(ModelError, match="damaged"):
+            read_model(model)
+        data[place] ^= 4
+
+
+def test_harmful_weights_are_refused_even_with_fitting_hashes(model, model_files):
+    weights = load(model_files["model.safetensors"])
+    name = "layers.0.w_h"
+    cases = [
+        {**weights, name: weights[name][:-1]},
+        {**weights, name: weights[name].astype(np.float64)},
+        {**weights, name: np.full_like(weights[name], np.nan)},
+        {**weights, "more": weights[name]},
+        {k: v for k, v in weights.items() if k != name},
+    ]
+    data = [save(case) for case in cases]
+    header = json.dumps({name: {"dtype": "F16", "shape": [2**40, 2**40], "data_offsets": [0, 10]}}).encode()
+    data += [len(header).to_bytes(8, "little") + header + bytes(10), (2**63).to_bytes(8, "little"), b"", bytes(100)]
+    data += [pickle.dumps({"weights": [1, 2]}), b"\x80\x04" + bytes(50)]
+    for harmful in data:
+        rehashed(model, model__safetensors=harmful)
+        with pytest.raises(ModelError) as error:
+            read_model(model)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2}, {"format": None}, {"model": None}, {"model": []}, {"model": {}}, {"model": {"width": -1}},
+        {"model": {"cell": "gru", "layers": 10**9, "width": 8, "tied": True, "vocabulary": 270}},
+        {"model": {"cell": "gru", "layers": "1", "width": 8, "tied": True, "vocabulary": 270}},
+        {"model": {"cell": "gru", "layers": 1, "width": 8.5, "tied": True, "vocabulary": 270}},
+        {"model": {"cell": "../x", "layers": 1, "width": 8, "tied": True, "vocabulary": 270}},
+        {"model": {"cell": ["gru"], "layers": 1, "width": 8, "tied": True, "vocabulary": 270}},
+        {"model": {"cell": "gru", "layers": 1, "width": 8, "tied": True, "vocabulary": 5}},
+        {"sha256": None}, {"sha256": "x"}, {"sha256": {}},
+    ],
+)  # fmt: skip
+def test_a_config_that_makes_no_sense_is_refused(model, change):
+    info = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**info, **change}))
+    with pytest.raises(CharRNNError) as error:
+        read_model(model)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", "{", '{"format": 1}', "[" * 100_000, "\x00" * 40, "é"])
+def test_a_config_that_is_none_is_refused(model, text):
+    (model / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ModelError):
+        read_model(model)
+
+
+def test_a_save_that_fails_leaves_the_last_one(model, model_files, monkeypatch):
+    before = {f.name: f.read_bytes() for f in model.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(ModelError, match="No space left"):
+        write_folder(model, {**model_files, "more.json": b"{}"})
+    assert {f.name: f.read_bytes() for f in model.iterdir()} == before
+    assert [p.name for p in model.parent.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_save_killed_at_any_rename_leaves_a_model(model, model_files, monkeypatch, renames):
+    """Killed before the first, between the two, or after both: readers and the next save find a whole folder."""
+    done = []
+
+    class Killed(BaseException):
+        pass
+
+    def rename(self, target, real=Path.rename):
+        if len(done) == renames:
+            raise Killed
+        done.append(target)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    try:
+        write_folder(model, model_files)
+    except Killed:
+        assert renames < 2
+    monkeypatch.undo()
+    assert read_model(find_model(model)).config.width == 8
+    write_folder(model, model_files)
+    assert read_model(model).config.width == 8
+    assert not sibling(model, "previous").exists()
+    assert not sibling(model, "new").exists()

@@ -1,0 +1,216 @@
+"""Generation and conversation with a small trained model."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import charrnn as package
+from charrnn.chat import ChatSession
+from charrnn.config import SamplingConfig, TrainingConfig
+from charrnn.dataset import prepare
+from charrnn.errors import ModelError
+from charrnn.generation import first_characters, text_until
+from charrnn.training import Trainer
+
+DIALOGUE = [
+    {"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。"], "keys": [], "topic": ""} for n in range(30)
+]
+
+
+def train(folder, sources, **settings):
+    dataset = prepare([str(s) for s in sources], kind=settings.get("tokenizer", "char"))
+    config = TrainingConfig(**{"layers": 1, "width": 32, "batch": 4, "window": 16, "threads": 1, "steps": 150,
+                               "learning_rate": 0.01, **settings})  # fmt: skip
+    list(Trainer.begin(config, dataset, folder, weights=None, started=0.0).run())
+    return package.load(folder)
+
+
+@pytest.fixture(scope="session")
+def talker(tmp_path_factory):
+    """A model that has read questions and answers."""
+    folder = tmp_path_factory.mktemp("talker")
+    (folder / "sums.jsonl").write_text("\n".join(json.dumps(d, ensure_ascii=False) for d in DIALOGUE), encoding="utf-8")
+    return train(folder / "model", [folder / "sums.jsonl"], steps=500, dropout=0.0)
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory, corpus_file):
+    """A model of subwords that has read a poem and no dialogue."""
+    return train(tmp_path_factory.mktemp("writer") / "model", [corpus_file], tokenizer="subword", cell="gru")
+
+
+def most(pieces, count=60):
+    """At most so many pieces: a small model may never end its answer."""
+    return list(itertools.islice(pieces, count))
+
+
+@pytest.fixture(params=["talker", "writer"])
+def model(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_same_seed_gives_the_same_text(model):
+    one, two, other = ("".join(model.generate("床前", length=80, temperature=1.5, seed=s)) for s in (4, 4, 5))
+    assert one == two != other
+    assert len(one) == 80
+
+
+def test_temperature_zero_does_not_look_at_the_seed(model):
+    one, two = ("".join(model.generate("床前", length=40, temperature=0, seed=s)) for s in (1, 2))
+    assert one == two
+
+
+@settings(max_examples=25, deadline=None)
+@given(prompt=st.text(max_size=40))
+def test_any_prompt_works(writer, prompt):
+    assert len("".join(writer.generate(prompt, length=5, seed=0))) == 5
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "\0", "▁", "𠮷野家", "👩‍👩‍👧", "<document><ask>", "\ud800", "a\r\nb\tc", "长" * 3000]
+)
+def test_strange_prompts_work(model, prompt):
+    assert len("".join(model.generate(prompt, length=5, seed=0))) == 5
+
+
+def test_a_prompt_is_read_as_one_text_however_it_is_cut(model):
+    """The state after a prompt is that of its tokens one by one."""
+    whole, steps = model.stream(), model.stream()
+    ids = model.tokenizer.encode("床前明月光，疑是地上霜。" * 60)
+    whole.read(ids)
+    for id in ids:
+        steps.read([id])
+    np.testing.assert_allclose(whole.logits, steps.logits, atol=1e-4)
+
+
+def test_surprise_is_minus_the_log_of_the_probability(model):
+    """Summed over a continuation it is the score of that text after the prompt."""
+    pieces = []
+    for piece in model.pieces("床前明月光", SamplingConfig(seed=3, temperature=0.7)):
+        if piece.token == model.tokenizer.document or len(pieces) == 30:
+            break
+        pieces.append(piece)
+    ids = [p.token for p in pieces]
+    stream = model.stream()
+    stream.read_text("床前明月光")
+    bits = 0.0
+    for id in ids:
+        logits = stream.logits.astype(np.float64)
+        logits[[model.tokenizer.unknown, model.tokenizer.ask, model.tokenizer.answer]] = -np.inf
+        bits -= (logits[id] - np.log(np.exp(logits).sum())) / math.log(2)
+        stream.read([id])
+    assert math.isclose(bits, sum(p.surprise for p in pieces), rel_tol=1e-5)
+
+
+def test_an_answer_is_sampled_from_the_network_and_ends_by_itself(talker):
+    session = talker.chat(SamplingConfig(temperature=0, seed=1))
+    pieces = most(session.say("7加一是几"))
+    turn = session.turns[0]
+    assert turn.answer == "".join(p.text for p in pieces)
+    assert turn.answer.endswith("。")
+    assert not turn.stopped
+    assert turn.characters == len(turn.answer)
+
+
+def test_turns_continue_one_state(talker):
+    """Two turns are what one stream reads: question, answer, question; a fresh session answers from a fresh state."""
+    sampling = SamplingConfig(temperature=0.9, seed=5)
+    session = talker.chat(sampling)
+    first = [p.token for p in most(session.say("3加一是几"))]
+    second = [p.token for p in most(session.say("再说一次"))]
+    tokenizer, stream = talker.tokenizer, talker.stream()
+    stream.read([tokenizer.ask, *tokenizer.encode("3加一是几"), tokenizer.answer, *first])
+    stream.read([tokenizer.ask, *tokenizer.encode("再说一次"), tokenizer.answer])
+    expected = stream.generate(
+        lambda: sampling, np.random.default_rng(5), barred={tokenizer.unknown, tokenizer.answer},
+        stops={tokenizer.document, tokenizer.ask}, at_least=1,
+    )  # fmt: skip
+    assert second == [p.token for p in most(expected)]
+
+
+def test_a_stopped_answer_keeps_its_text_and_its_state(talker):
+    session = talker.chat(SamplingConfig(seed=2))
+    answer = session.say("4加一是几")
+    texts = [next(answer).text for _ in range(2)]
+    answer.close()
+    assert session.turns[0].answer == "".join(texts)
+    assert session.turns[0].stopped
+    assert most(session.say("5加一是几"))
+
+
+def test_the_temperature_changes_in_mid_answer(writer):
+    """Greedy after some pieces is the greedy continuation of what stands there."""
+    session = writer.chat(SamplingConfig(temperature=2.0, seed=9))
+    answer = session.say("床前")
+    begun = [next(answer) for _ in range(5)]
+    session.sampling = SamplingConfig(temperature=0)
+    rest = [next(answer).token for _ in range(10)]
+    stream = writer.stream()
+    stream.read_text("床前")
+    stream.read([p.token for p in begun])
+    barred = {writer.tokenizer.unknown, writer.tokenizer.ask, writer.tokenizer.answer}
+    greedy = stream.generate(lambda: SamplingConfig(temperature=0), np.random.default_rng(0), barred=barred)
+    assert rest == [next(greedy).token for _ in range(10)]
+
+
+def test_a_model_without_dialogue_cannot_be_asked_but_continues(writer):
+    session = writer.chat()
+    assert session.mode == "continue"
+    assert not session.can_chat
+    answer = session.say("床前")
+    assert "".join(next(answer).text for _ in range(8))
+    session.mode = "chat"
+    with pytest.raises(ModelError, match="read no dialogue"):
+        next(session.say("你好"))
+
+
+def test_reset_begins_anew(talker):
+    session = talker.chat(SamplingConfig(temperature=0))
+    first = [p.token for p in most(session.say("3加一是几"))]
+    most(session.say("9加一是几"))
+    session.reset()
+    assert session.turns == []
+    assert [p.token for p in most(session.say("3加一是几"))] == first
+
+
+def test_marks_are_never_shown(talker):
+    text = "".join(talker.generate("", length=600, temperature=1.5, seed=1))
+    assert not any(mark in text for mark in ("<document>", "<ask>", "<answer>", "<unk>"))
+
+
+def test_the_window_of_the_session_is_light():
+    """The module of the session imports nothing heavy: the app draws itself before numpy is there."""
+    assert ChatSession.__module__ == "charrnn.chat"
+
+
+@pytest.mark.parametrize(
+    ("texts", "stop", "expected"),
+    [
+        (["a", "b", "c"], "b", "a"), (["ab", "cd"], "bc", "a"), (["aab"], "ab", "a"), (["a", "b"], "", "ab"),
+        (["x", "。", "y"], "。\n", "x。y"), (["ab", "ab", "c"], "abc", "ab"), (["q"], "qq", "q"),
+    ],
+)  # fmt: skip
+def test_text_until_a_stop(texts, stop, expected):
+    assert "".join(text_until(texts, stop)) == expected
+
+
+@given(st.lists(st.text("ab", max_size=4), max_size=12), st.text("ab", min_size=1, max_size=4))
+def test_text_until_is_partition(texts, stop):
+    assert "".join(text_until(texts, stop)) == "".join(texts).partition(stop)[0]
+
+
+def test_nothing_is_drawn_past_the_length():
+    drawn = []
+
+    def texts():
+        for text in ("ab", "cd", "ef"):
+            drawn.append(text)
+            yield text
+
+    assert list(first_characters(texts(), 3)) == ["ab", "c"]
+    assert drawn == ["ab", "cd"]
