@@ -1,0 +1,110 @@
+"""What a model says of itself: the record in `config.json` and the model card for people."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from charrnn.config import TrainingConfig
+from charrnn.dataset import Dataset
+from charrnn.evaluation import TextScore
+from charrnn.planning import Plan
+from charrnn.training_state import Progress
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("charrnn", "torch", "numpy", "sentencepiece"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def model_info(
+    config: TrainingConfig,
+    dataset: Dataset,
+    progress: Progress,
+    plan: Plan,
+    precision: str,
+    name: str,
+    score: TextScore | None,
+) -> dict[str, Any]:
+    """The part of `config.json` that is not architecture."""
+    held_out = None
+    if score is not None:
+        held_out = {
+            "bits_per_character": score.bits_per_character,
+            "bits_per_byte": score.bits_per_byte,
+            "characters": score.characters,
+        }
+    return {
+        "name": name,
+        "status": "training" if score is None else "finished",
+        "tokenizer": dataset.tokenizer.kind,
+        "has_dialogue": dataset.has_dialogue,
+        "training": asdict(config),
+        "precision": precision,
+        "corpus": asdict(dataset.facts),
+        "steps": plan.steps,
+        "best_step": progress.best_step,
+        "held_out": held_out,
+        "held_out_quick": progress.best,
+        "versions": _versions(),
+    }
+
+
+def _command(info: Mapping[str, Any]) -> str:
+    """The command that trains the same again: what differs from the defaults."""
+    settings, defaults = info["training"], asdict(TrainingConfig())
+    defaults["threads"] = settings["threads"]
+    words = ["charrnn train", *info["corpus"]["sources"]]
+    for key, value in settings.items():
+        if value != defaults[key]:
+            option = key.replace("_", "-")
+            words.append(("--" if value else "--no-") + option if isinstance(value, bool) else f"--{option} {value}")
+    return " ".join(words)
+
+
+def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What there is to know of a model, as names and values. `info` is its `config.json`."""
+    model, corpus, held_out = info["model"], info["corpus"], info["held_out"]
+    figure = "in training"
+    if held_out:
+        figure = (
+            f"{held_out['bits_per_character']:.4f} bits per character ({held_out['bits_per_byte']:.4f} per byte) "
+            f"on {held_out['characters']:,} characters"
+        )
+    return [
+        ("network", f"{model['cell']}, {model['layers']} layers of {model['width']}"),
+        ("vocabulary", f"{model['vocabulary']} ({info['tokenizer']})"),
+        ("trained on", f"{corpus['train_characters']:,} characters of {', '.join(corpus['sources'])}"),
+        ("corpus sha256", corpus["sha256"]),
+        ("held out", f"{corpus['valid_characters']:,} characters: {corpus['split']}"),
+        ("held-out figure", figure),
+        ("dialogue", "yes" if info["has_dialogue"] else "no: it continues text and cannot be asked"),
+        ("steps", f"{info['steps']:,}, best at {info['best_step']:,}"),
+        ("command", f"`{_command(info)}`"),
+        ("made with", ", ".join(f"{k} {v}" for k, v in info["versions"].items())),
+    ]
+
+
+def model_card(info: Mapping[str, Any]) -> str:
+    """README.md of a model folder."""
+    table = "\n".join(f"| {name} | {value} |" for name, value in card_rows(info))
+    return f"""# {info["name"]}
+
+A recurrent language model made with charrnn. It writes what resembles the text it read; it knows nothing else, and what
+it says is often wrong.
+
+| | |
+|---|---|
+{table}
+
+The figure is total bits / Unicode characters, each document from a zero state, every character paid for.
+Talk to it with `charrnn chat -m {info["name"]}`.
+"""

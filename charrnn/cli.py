@@ -1,0 +1,361 @@
+"""The commands: parse, call, print. No logic of its own; heavy modules are imported inside the commands.
+
+Figures go to standard output, talk to standard error. Exit codes: 0 done, 1 failed, 2 a wrong call, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Toml
+
+from charrnn import __version__
+from charrnn.config import SamplingConfig, TrainingConfig
+from charrnn.errors import CharRNNError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.model import LanguageModel
+
+OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+LONGEST_ANSWER = 2000
+# A lone "-" looks like an option to the parser; in its place goes a word that no command line can hold.
+STANDARD_INPUT = "\0-"
+
+Flat = Parameter(name="*")
+ModelName = Annotated[
+    str | None, Parameter(name=["--model", "-m"], help="Model folder or name; none: the one that ships.")
+]
+
+app = App(
+    name="charrnn",
+    version=__version__,
+    help="A Chinese text-generating chatbot in the terminal, on a recurrent network that you can train yourself.",
+    help_epilogue="Add --debug to any command to see where an error comes from.",
+)
+
+
+@app.command
+def chat(*, model: ModelName = None) -> int:
+    """Open the terminal app and talk to a model.
+
+    Example: charrnn chat -m models/mine
+    """
+    from charrnn.paths import find_model
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("chat needs a terminal; for scripts there are charrnn ask and charrnn generate")
+    path = find_model(model)
+    from tui import run_app
+
+    def open_session() -> Any:
+        from charrnn.model import load
+
+        return load(path).chat()
+
+    return run_app(open_session)
+
+
+@app.command
+def generate(
+    prompt: str = "",
+    /,
+    *,
+    model: ModelName = None,
+    length: int = 300,
+    stop: str = "",
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
+) -> int:
+    """Continue a prompt; characters are written as they are chosen.
+
+    Example: charrnn generate 循环神经网络 --length 200 --temperature 0.7 --seed 1
+
+    Parameters
+    ----------
+    prompt
+        The text to continue, of any characters, also none; - takes it from standard input.
+    length
+        How many characters to write; 0 goes on until Ctrl+C.
+    stop
+        End before this text.
+    as_json
+        One object with the text and its seed, for programs.
+    """
+    from charrnn.generation import text_until, with_seed
+
+    if length < 0:
+        raise UsageError(f"length must be 0 (without end) or more, not {length}")
+    if as_json and not length:
+        raise UsageError("--json needs an end: give a --length above 0")
+    prompt = _prompt(prompt)
+    language_model = _load(model)
+    sampling, seed = with_seed(sampling)
+    texts = text_until(language_model.generate(prompt, length=length or None, sampling=sampling), stop)
+    if as_json:
+        _print_json({"prompt": prompt, "text": "".join(texts), "seed": seed, "model": language_model.name})
+    else:
+        _write(texts)
+    return OK
+
+
+@app.command
+def ask(
+    question: str,
+    /,
+    *,
+    model: ModelName = None,
+    length: int = LONGEST_ANSWER,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
+) -> int:
+    """Ask one question; the answer ends by itself.
+
+    Example: charrnn ask 什么是隐藏状态？ --temperature 0.5
+
+    Parameters
+    ----------
+    question
+        The question; - takes it from standard input.
+    length
+        The most characters to write.
+    as_json
+        One object with the answer and its seed, for programs.
+    """
+    from charrnn.generation import first_characters
+
+    question = _prompt(question)
+    session = _load(model).chat(sampling)
+    session.mode = "chat"
+    texts = first_characters((piece.text for piece in session.say(question)), length)
+    if as_json:
+        answer = "".join(texts)
+        _print_json({"question": question, "answer": answer, "seed": session.turns[-1].seed, "model": session.title})
+    else:
+        _write(texts)
+    return OK
+
+
+@app.command(name="eval")
+def evaluate(
+    *files: str,
+    model: ModelName = None,
+    errors: Literal["strict", "replace"] = "strict",
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Say what texts cost under a model: bits per character, bits per byte, perplexity.
+
+    Example: charrnn eval novel.txt -m models/mine
+
+    Parameters
+    ----------
+    files
+        Files, folders, bundled corpora, or - for standard input.
+    errors
+        What to do with bytes that are no text: strict or replace.
+    as_json
+        One object, for programs.
+    """
+    from charrnn.corpus import read_corpus
+    from charrnn.evaluation import score_documents
+
+    sources = _sources(files)
+    language_model = _load(model)
+    score = score_documents(language_model.engine, language_model.tokenizer, read_corpus(sources, errors=errors))
+    figures = {
+        "bits_per_character": score.bits_per_character,
+        "bits_per_byte": score.bits_per_byte,
+        "perplexity_per_token": score.perplexity,
+        "characters": score.characters,
+        "tokens": score.tokens,
+    }
+    if as_json:
+        _print_json({**figures, "model": language_model.name})
+    else:
+        for name, value in figures.items():
+            print(f"{name.replace('_', ' '):<22}{value:,.4f}" if isinstance(value, float) else f"{name:<22}{value:,}")
+    return OK
+
+
+@app.command
+def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Say what a model is, what it was trained on, how well it does, and its files' hashes.
+
+    Parameters
+    ----------
+    as_json
+        The model's config as it is stored, with the hashes.
+    """
+    from charrnn.card import card_rows
+    from charrnn.checkpoint import file_hashes, read_model
+
+    stored = read_model(_find(model))
+    hashes = file_hashes(stored.path)
+    if as_json:
+        _print_json({**stored.info, "path": str(stored.path), "files": hashes})
+        return OK
+    parameters = sum(w.size for w in stored.weights.values())
+    rows = [("model", str(stored.path)), ("parameters", f"{parameters:,}"), *card_rows(stored.info)]
+    for name, value in [*rows, *(("sha256 " + name, digest) for name, digest in hashes.items())]:
+        print(f"{name:<28}{value}")
+    return OK
+
+
+@app.command
+def train(
+    *sources: str,
+    out: Path | None = None,
+    valid: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    init_from: str | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    config_file: Annotated[Path | None, Parameter(name="--config")] = None,
+    config: Annotated[TrainingConfig, Flat] = TrainingConfig(),  # noqa: B008
+) -> int:
+    """Train a model on text: files, folders, or one of the bundled corpora (corpus, articles, dialogues, binary).
+
+    Example: charrnn train corpus
+    Example: charrnn train novel.txt notes/ --minutes 10 --cell gru --out models/mine
+
+    Parameters
+    ----------
+    sources
+        .txt, .md, .jsonl, .json, also .gz and .zst, folders of them, bundled names, or - for standard input.
+    out
+        The model folder; models/NAME after the first source if not given.
+    valid
+        Held-out text of your own, instead of a tenth of the sources.
+    resume
+        Go on with a run that was interrupted, exactly where it was saved; its settings are the saved ones.
+    init_from
+        Begin with the weights, the shape and the tokenizer of this model.
+    overwrite
+        Replace the model that stands at --out.
+    dry_run
+        Read, measure, say what would be done, and stop.
+    as_json
+        Reports for programs: one object a line on standard output.
+    config_file
+        A TOML file that sets options by the same names; the command line goes before it.
+    """
+    from charrnn.train_command import TrainingCall, run_training
+
+    call = TrainingCall(
+        sources=tuple(_restore_dash(s) for s in sources),
+        config=config,
+        out=out,
+        valid=tuple(_restore_dash(v) for v in valid),
+        resume=resume,
+        init_from=init_from,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    return run_training(call)
+
+
+# Helpers of the commands -----------------------------------------------------------------------------------------
+
+
+def _restore_dash(word: str) -> str:
+    return "-" if word == STANDARD_INPUT else word
+
+
+def _sources(words: Sequence[str]) -> list[str]:
+    if not words:
+        raise UsageError("name at least one file, folder or bundled corpus")
+    return [_restore_dash(word) for word in words]
+
+
+def _prompt(text: str) -> str:
+    """The prompt, or standard input for "-"; bytes that are no UTF-8 become U+FFFD."""
+    if text == STANDARD_INPUT:
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _find(name: str | None) -> Path:
+    from charrnn.paths import find_model
+
+    return find_model(name)
+
+
+def _load(name: str | None) -> LanguageModel:
+    from charrnn.model import load
+
+    return load(name)
+
+
+def _write(texts: Any) -> None:
+    """Text as it comes; on a terminal, control characters as visible symbols."""
+    from charrnn.plain import plain
+
+    show = plain if sys.stdout.isatty() else str
+    for text in texts:
+        sys.stdout.write(show(text))
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    print(json.dumps(record, ensure_ascii=False))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program: its exit code, and one line on standard error for whatever went wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [STANDARD_INPUT if word == "-" else word for word in words if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding shows ? and goes on
+    try:
+        app.config = _config_file(words)
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return code if isinstance(code, int) else OK
+    except (UsageError, CycloptsError) as error:
+        return _fail(error, WRONG_CALL, debug)
+    except CharRNNError as error:
+        return _fail(error, FAILED, debug)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; nothing more to say
+        return OK
+    except MemoryError as error:
+        return _fail(
+            CharRNNError("not enough memory: try a smaller --width, --batch or --window"), FAILED, debug, error
+        )
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(CharRNNError(f"{where}{error.strerror or error}"), FAILED, debug, error)
+
+
+def _config_file(words: list[str]) -> tuple[Toml, ...]:
+    """The TOML file that `train --config FILE` names, for the parser to take defaults from."""
+    for i, word in enumerate(words[:-1]):
+        if word == "--config":
+            path = Path(words[i + 1])
+            if not path.is_file():
+                raise UsageError(f"--config {path}: there is no such file")
+            return (Toml(path, must_exist=True, use_commands_as_keys=False, allow_unknown=False),)
+    return ()
+
+
+def _fail(error: Exception, code: int, debug: bool, cause: BaseException | None = None) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(cause or error)
+    line = " ".join(str(error).split())
+    print(f"charrnn: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,125 @@
+"""From a budget to a fixed number of steps: minutes are turned into steps once, after a short calibration."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from charrnn.config import TrainingConfig
+
+FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 40
+LONGEST_UNSAVED = 180.0  # seconds of training at risk between two saves
+EVALUATION_SHARE = 0.05  # of the time, for evaluating and saving on the way
+EXACT_SHARE = 0.1  # of the time, for the last evaluation
+CALIBRATION_SHARE, LONGEST_CALIBRATION = 0.02, 5.0
+WARM_UP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the budget came to; fixed for the run, so that a resumed run has the same schedule."""
+
+    steps: int
+    evaluate_every: int
+    exact_limit: int | None
+    """Held-out tokens of each document in the last evaluation; all if None."""
+    last_seconds: float
+    """What the last evaluation and save are expected to take."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of each phase, measured, and the time that is gone when training starts."""
+
+    gone: float
+    step: float
+    evaluation: float
+    """One quick score, its samples and a save."""
+    exact_position: float
+    longest_documents: list[int]
+    """Positions of the last evaluation: the longest document of each batch of them."""
+
+
+def make_plan(config: TrainingConfig, costs: Costs, windows: int) -> Plan:
+    """Steps and evaluations for a budget; `windows` are those of an epoch.
+
+    Steps and epochs score the whole held-out text at the end. Minutes give the last evaluation at most a tenth of
+    their time, and training what is left.
+    """
+    everything = sum(costs.longest_documents)
+    if config.steps or config.epochs:
+        steps = config.steps or max(1, round(config.epochs * windows))
+        # The spacing of evaluations must not depend on the machine's speed here.
+        return Plan(steps, max(1, -(-steps // 20)), None, everything * costs.exact_position + costs.evaluation)
+    budget = config.minutes * 60
+    positions = int(EXACT_SHARE * budget / costs.exact_position)
+    limit = None if everything <= positions else _limit(costs.longest_documents, positions)
+    scored = sum(n if limit is None else min(n, limit) for n in costs.longest_documents)
+    last = scored * costs.exact_position + costs.evaluation
+    left = max(costs.step, budget - costs.gone - last)
+    evaluations = _evaluations(left, costs.evaluation)
+    steps = max(1, int((left - evaluations * costs.evaluation) / costs.step))
+    return Plan(steps, max(1, -(-steps // evaluations)), limit, last)
+
+
+def _limit(longest: list[int], positions: int) -> int:
+    """The length to cut documents to, so that all of them together take so many positions."""
+    low, high = 1, max(longest)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sum(min(n, middle) for n in longest) <= positions else (low, middle - 1)
+    return low
+
+
+def _evaluations(seconds: float, cost: float) -> int:
+    """How many evaluations a run of so many seconds gets."""
+    affordable = int(EVALUATION_SHARE * seconds / max(cost, 1e-6))
+    needed = math.ceil(seconds / LONGEST_UNSAVED)
+    return max(min(max(affordable, FEWEST_EVALUATIONS), MOST_EVALUATIONS), needed)
+
+
+def time_steps(step: Callable[[], object], budget: float) -> float:
+    """Seconds a step, after a few to warm up."""
+    for _ in range(WARM_UP_STEPS):
+        step()
+    limit = min(LONGEST_CALIBRATION, CALIBRATION_SHARE * budget)
+    start, count = time.monotonic(), 0
+    while count < 3 or time.monotonic() - start < limit:
+        step()
+        count += 1
+    return (time.monotonic() - start) / count
+
+
+def choose_threads(step: Callable[[], object]) -> None:
+    """All of torch's threads, or one where that is faster: a small network, or a machine with its cores taken."""
+    most = torch.get_num_threads()
+    seconds = {}
+    for threads in {most, 1}:
+        torch.set_num_threads(threads)
+        seconds[threads] = fastest(step, 4)
+    torch.set_num_threads(1 if seconds[1] < 0.9 * seconds[most] else most)
+
+
+def choose_precision(config: TrainingConfig, device: torch.device) -> str:
+    """bf16 where the machine multiplies it clearly faster than fp32, measured; fp32 otherwise."""
+    if config.precision != "auto":
+        return config.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    a, b = torch.randn(512, config.width), torch.randn(config.width, 1024)
+    a16, b16 = a.bfloat16(), b.bfloat16()
+    return "bf16" if fastest(lambda: a16 @ b16, 12) * 1.3 < fastest(lambda: a @ b, 12) else "fp32"
+
+
+def fastest(work: Callable[[], object], times: int) -> float:
+    """The least seconds that some work took."""
+    best = math.inf
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best

@@ -1,0 +1,176 @@
+"""A training run on the terminal: a moving display where there is one, plain lines elsewhere, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from charrnn.reports import Evaluated, Report, Said, Stepped
+
+BARS = "▁▂▃▄▅▆▇█"
+PLAIN_SECONDS = 15.0  # between plain lines about steps
+CURVE_WIDTH = 32
+SAMPLE_WIDTH = 60
+
+
+class Display(Protocol):
+    """Shows reports as they come."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def say(self, line: str) -> None:
+        """A line of talk."""
+
+    def show(self, report: Report) -> None:
+        """One report of the run."""
+
+
+def make_display(*, as_json: bool) -> Display:
+    """The display that fits where standard error goes."""
+    if as_json:
+        return JSONDisplay()
+    console = Console(stderr=True, highlight=False)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+
+
+def curve(values: list[float], width: int = CURVE_WIDTH) -> str:
+    """A small curve of block characters, lowest value lowest."""
+    if len(values) > width:
+        values = [values[i * (len(values) - 1) // (width - 1)] for i in range(width)]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = (high - low) or 1.0
+    return "".join(BARS[round((v - low) / span * (len(BARS) - 1))] for v in values)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds: 3:07."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def one_line(text: str, width: int = SAMPLE_WIDTH) -> str:
+    """A sample in one line: line ends and control characters as spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)[:width]
+
+
+def step_line(report: Stepped) -> str:
+    """What there is to say of a step."""
+    return (
+        f"step {report.step:,}/{report.steps:,} · {clock(report.seconds_left)} left · "
+        f"{report.tokens_per_second:,.0f} tokens/s · loss {report.loss:.3f} bits a token"
+    )
+
+
+class PlainDisplay:
+    """A line an evaluation, and one now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._spoke = time.monotonic()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """A line of talk."""
+        self.console.print(Text(line), soft_wrap=True)
+
+    def show(self, report: Report) -> None:
+        """Show one report."""
+        match report:
+            case Stepped() if time.monotonic() - self._spoke >= PLAIN_SECONDS:
+                self.say(step_line(report))
+                self._spoke = time.monotonic()
+            case Evaluated():
+                self._evaluated(report)
+            case Said():
+                self.say(report.text)
+
+    def _evaluated(self, report: Evaluated) -> None:
+        self.say(f"step {report.step:,}: {report.bits_per_character:.3f} held-out bits a character")
+        for temperature, text in report.samples.items():
+            self.say(f"  at {temperature:g}: {one_line(text)}")
+        self._spoke = time.monotonic()
+
+
+class LiveDisplay(PlainDisplay):
+    """A bar, the figures, the held-out curve and two samples, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._step: Stepped | None = None
+        self._last: Evaluated | None = None
+        self._curve: list[float] = []
+        self._live = Live(console=console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live.is_started:
+            self._live.update(self._picture(), refresh=True)
+            self._live.stop()
+
+    def show(self, report: Report) -> None:
+        """Show one report."""
+        match report:
+            case Stepped():
+                self._step = report
+            case Evaluated():
+                self._last = report
+                self._curve.append(report.bits_per_character)
+            case Said():
+                self.say(report.text)
+        if not self._live.is_started:
+            self._live.start()
+        self._live.update(self._picture())
+
+    def _picture(self) -> Group:
+        rows = Table.grid(padding=(0, 1))
+        rows.add_column(style="dim", no_wrap=True)
+        rows.add_column(no_wrap=True, overflow="ellipsis")
+        parts: list[Table | ProgressBar | Text] = [rows]
+        if self._step:
+            parts.insert(0, ProgressBar(total=self._step.steps, completed=self._step.step))
+            parts.insert(1, Text(step_line(self._step), no_wrap=True, overflow="ellipsis"))
+        if last := self._last:
+            rows.add_row(
+                "held out",
+                Text(f"{last.bits_per_character:.3f} bits a character, best {last.best:.3f}  {curve(self._curve)}"),
+            )
+            for temperature, text in last.samples.items():
+                rows.add_row(f"at {temperature:g}", Text(one_line(text)))
+        return Group(*parts)
+
+
+class JSONDisplay:
+    """An object a line on standard output; talk on standard error."""
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """Talk does not mix with the reports."""
+        print(line, file=sys.stderr)
+
+    def show(self, report: Report) -> None:
+        """One object a line."""
+        record = {"report": type(report).__name__.lower(), **asdict(report)}
+        print(json.dumps(record, ensure_ascii=False, default=str), flush=True)

@@ -1,0 +1,225 @@
+"""`charrnn train`: from a call to a run, with its signals and its last words."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from charrnn.config import Architecture, TrainingConfig
+from charrnn.errors import TrainingError, UsageError
+from charrnn.paths import find_model, new_model_path, newest_unfinished, readable, sibling
+from charrnn.progress import Display, clock, make_display
+from charrnn.reports import Finished, Interrupted
+
+if TYPE_CHECKING:
+    from charrnn.dataset import Dataset
+    from charrnn.training import Trainer
+
+FINISHED_CODE, INTERRUPTED_CODE = 0, 130
+
+
+@dataclass(frozen=True)
+class TrainingCall:
+    """What was typed."""
+
+    sources: tuple[str, ...]
+    config: TrainingConfig
+    out: Path | None = None
+    valid: tuple[str, ...] = ()
+    resume: bool = False
+    init_from: str | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+
+class _Signals:
+    """Ctrl+C and SIGTERM: the first asks the run to save and end, the second leaves at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.training = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(INTERRUPTED_CODE)
+        self.asked = True
+        if not self.training:
+            raise KeyboardInterrupt
+
+    def stop(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def _handled() -> Iterator[_Signals]:
+    signals = _Signals()
+    before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_training(call: TrainingCall) -> int:
+    """Train, resume or rehearse, showing reports; the exit code."""
+    started = time.monotonic()
+    display = make_display(as_json=call.as_json)
+    with _handled() as signals:
+        trainer = _resume(call, display) if call.resume else _begin(call, display, started)
+        if call.dry_run:
+            _say_plan(trainer, display)
+            return FINISHED_CODE
+        last: Any = None
+        with display:
+            signals.training = True
+            for last in trainer.run(signals.stop):
+                display.show(last)
+    return _say_end(last, display, call)
+
+
+def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
+    if not call.sources:
+        raise UsageError("name what to train on: a file, a folder, or corpus for the bundled text")
+    out = _free_place(call)
+    from charrnn.dataset import prepare
+
+    config, weights, tokenizer = call.config, None, None
+    if call.init_from is not None:
+        from charrnn.model import load
+
+        parent = load(call.init_from)
+        config = _shaped_like(config, parent.config)
+        weights, tokenizer = parent.weights, parent.tokenizer
+        config = replace(config, tokenizer=tokenizer.kind)
+    dataset = prepare(
+        call.sources,
+        kind=config.tokenizer,
+        vocabulary=config.vocabulary,
+        valid=call.valid,
+        errors=config.errors,
+        tokenizer=tokenizer,
+        say=display.say,
+    )
+    display.say(_about(dataset))
+    from charrnn.training import Trainer
+
+    trainer = Trainer.begin(config, dataset, out, weights=weights, started=started)
+    parameters = sum(p.numel() for p in trainer.network.parameters())
+    display.say(
+        f"{config.cell}, {config.layers} layers of {config.width}, {parameters / 1e6:.2f} million parameters, "
+        f"{trainer.precision} on {trainer.device}; {trainer.plan.steps:,} steps into {out}"
+    )
+    return trainer
+
+
+def _free_place(call: TrainingCall) -> Path:
+    if call.out is None:
+        return new_model_path(call.sources)
+    taken = call.out.exists() or sibling(call.out, "previous").exists()
+    if taken and not call.overwrite:
+        raise UsageError(f"{call.out} is there already: give --overwrite to replace it, or another --out")
+    if taken and readable(call.out) is None:
+        raise UsageError(f"{call.out} is not a model folder, so --overwrite leaves it alone; give another --out")
+    return call.out
+
+
+def _shaped_like(config: TrainingConfig, parent: Architecture) -> TrainingConfig:
+    names = [field.name for field in fields(Architecture)]
+    return replace(config, **{name: getattr(parent, name) for name in names})
+
+
+def _about(dataset: Dataset) -> str:
+    facts = dataset.facts
+    return (
+        f"{dataset.tokenizer.kind} tokenizer, {dataset.tokenizer.size:,} tokens; held out: "
+        f"{facts.valid_characters:,} characters ({facts.split})"
+    )
+
+
+def _resume(call: TrainingCall, display: Display) -> Trainer:
+    path = call.out or newest_unfinished(call.sources)
+    if path is None:
+        what = f" of {call.sources[0]}" if call.sources else ""
+        raise TrainingError(f"nothing to resume: there is no unfinished run{what} under models; name it with --out")
+    if call.init_from or call.overwrite:
+        raise UsageError("--resume goes on with a run as it was: leave out --init-from and --overwrite")
+    from charrnn.dataset import open_dataset, prepare
+    from charrnn.training import Trainer
+
+    def reopen(settings: dict[str, Any]) -> Dataset:
+        _refuse_other_settings(call.config, settings["training"])
+        try:
+            return open_dataset(settings["dataset"])
+        except FileNotFoundError:
+            display.say("the prepared text is gone from the cache: reading it again")
+        config, corpus = TrainingConfig(**settings["training"]), settings["corpus"]
+        dataset = prepare(
+            corpus["sources"],
+            kind=config.tokenizer,
+            vocabulary=config.vocabulary,
+            valid=corpus["valid_sources"],
+            errors=config.errors,
+            tokenizer=_own_tokenizer(path),
+        )
+        if dataset.facts.sha256 != corpus["sha256"]:
+            raise TrainingError(
+                f"{path}: the text it was trained on has changed, so it cannot go on exactly; train anew"
+            )
+        return dataset
+
+    trainer = Trainer.resume(path, reopen)
+    display.say(f"{path}: going on at step {trainer.progress.step:,} of {trainer.plan.steps:,}")
+    return trainer
+
+
+def _own_tokenizer(path: Path) -> Any:
+    from charrnn.checkpoint import read_model
+
+    return read_model(path).tokenizer
+
+
+def _refuse_other_settings(given: TrainingConfig, saved: dict[str, Any]) -> None:
+    """A setting that was typed and differs from the saved one cannot be followed, so it is refused."""
+    defaults = asdict(TrainingConfig())
+    for name, value in asdict(given).items():
+        if value not in (defaults[name], saved.get(name)):
+            raise UsageError(
+                f"--resume goes on with the saved settings, where {name.replace('_', '-')} is {saved.get(name)}: "
+                "leave the option out, or train anew"
+            )
+
+
+def _say_plan(trainer: Trainer, display: Display) -> None:
+    plan, windows = trainer.plan, trainer.windows
+    display.say(
+        f"would train {plan.steps:,} steps of {windows.streams} × {windows.window} tokens "
+        f"({plan.steps / windows.windows:.1f} epochs), scoring held-out text every {plan.evaluate_every:,} steps"
+    )
+
+
+def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
+    if isinstance(last, Interrupted):
+        command = f"charrnn train --resume --out {shlex.quote(str(last.path))}"
+        display.say(f"interrupted and saved at step {last.step:,}; go on with: {command}")
+        return INTERRUPTED_CODE
+    if isinstance(last, Finished) and not call.as_json:
+        score = last.score
+        find_model(last.path)
+        print(
+            f"held out: {score.bits_per_character:.4f} bits per character on {score.characters:,} characters; "
+            f"best at step {last.best_step:,}; {clock(last.seconds)} in all"
+        )
+        sys.stdout.flush()
+        print(f"charrnn chat -m {shlex.quote(str(last.path))}")
+    return FINISHED_CODE

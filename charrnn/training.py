@@ -1,0 +1,368 @@
+"""The training loop: it yields a report a step and prints nothing.
+
+Windows of truncated back-propagation, with the state carried from window to window and reset where an epoch begins;
+evaluation, saving, exact resume, and the way back from a loss that blows up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from charrnn.card import model_card, model_info
+from charrnn.checkpoint import (
+    CARD,
+    METRICS,
+    STATE_TENSORS,
+    TOKENIZER,
+    WEIGHTS,
+    config_bytes,
+    read_model,
+    remove_folder,
+    rounded,
+    weights_bytes,
+    write_folder,
+)
+from charrnn.config import ModelConfig, SamplingConfig, TrainingConfig
+from charrnn.dataset import Dataset
+from charrnn.engine import Engine
+from charrnn.errors import TrainingError
+from charrnn.evaluation import TextScore
+from charrnn.generation import Stream
+from charrnn.heldout import HeldOut
+from charrnn.network import Network
+from charrnn.optim import clip_gradients, make_optimizer, peak_rate, scheduled_rate, set_rate
+from charrnn.paths import CONFIG, STATE
+from charrnn.planning import Costs, Plan, choose_precision, choose_threads, make_plan, time_steps
+from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
+from charrnn.tokens import Windows
+from charrnn.training_state import Progress, capture, put_weights, read_state, restore, state_json, weights_of
+
+Weights = dict[str, np.ndarray[Any, Any]]
+
+MOST_SETBACKS = 3
+LOSS_MEMORY = 0.98  # of the running mean
+SAMPLE_TEMPERATURES = (0.5, 1.0)
+SAMPLE_TOKENS = 60
+
+
+class Trainer:
+    """One run: made by `begin` or `resume`, then `run()`."""
+
+    def __init__(self, config: TrainingConfig, dataset: Dataset, path: Path, precision: str, started: float) -> None:
+        self.config = config
+        self.dataset = dataset
+        self.path = path
+        self.precision = precision
+        self.model = ModelConfig(
+            cell=config.cell,
+            layers=config.layers,
+            width=config.width,
+            tied=config.tied,
+            vocabulary=dataset.tokenizer.size,
+        )
+        self.device = _device(config)
+        self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
+        self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
+        self.progress = Progress()
+        self.plan = Plan(1, 1, None, 0.0)
+        self.metrics: list[str] = []
+        self._started = started
+        self._reset(None)
+
+    @classmethod
+    def begin(
+        cls, config: TrainingConfig, dataset: Dataset, path: Path, *, weights: Weights | None, started: float
+    ) -> Trainer:
+        """A new run, from given weights or from the initialisation: calibrated, planned, and saved at step 0."""
+        torch.set_flush_denormal(True)  # a state that decays to nothing would slow its products down
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        trainer = cls(config, dataset, path, choose_precision(config, _device(config)), started)
+        if not config.threads:
+            choose_threads(trainer._step)
+            trainer.config = config = replace(config, threads=torch.get_num_threads())
+        trainer.plan = make_plan(config, trainer._measure(), trainer.windows.windows)
+        trainer._reset(weights)  # calibration leaves no trace in weights or generators
+        return trainer
+
+    @classmethod
+    def resume(cls, path: Path, open_dataset: Callable[[dict[str, Any]], Dataset]) -> Trainer:
+        """The run of a folder in training, as it was at its last save. TrainingError if there is none."""
+        started = time.monotonic()
+        progress, plan, settings, tensors = read_state(path)
+        try:
+            config = TrainingConfig(**settings["training"])
+            torch.set_flush_denormal(True)
+            torch.set_num_threads(config.threads)
+            trainer = cls(config, open_dataset(settings), path, settings["precision"], started - progress.seconds)
+            trainer.progress, trainer.plan = progress, plan
+            trainer.best_weights = read_model(path).weights
+            trainer.metrics = (path / METRICS).read_text(encoding="utf-8").splitlines()
+            trainer.state = restore(tensors, trainer.network, trainer.optimizer)
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            raise TrainingError(f"{path}: the saved training state is damaged ({error}); train again") from None
+        return trainer
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Report]:
+        """Train to the end of the plan, or until `stop()`: then save and yield Interrupted."""
+        steps = self.plan.steps
+        if self.progress.best is None:
+            yield self._evaluate()
+        rate = _Rate(self._tokens_a_window())
+        while self.progress.step < steps:
+            if stop():
+                self._save()
+                yield Interrupted(self.path, self.progress.step)
+                return
+            loss = self._step()
+            if loss is None:
+                yield self._go_back()
+                continue
+            yield self._stepped(rate)
+            if self.progress.step % self.plan.evaluate_every == 0 or self.progress.step == steps:
+                yield self._evaluate()
+                if self.progress.worse:
+                    yield from self._getting_worse()
+                    if 0 < self.config.patience <= self.progress.worse:
+                        break
+                rate.restart()
+        yield self._finish()
+
+    # One step --------------------------------------------------------------------------------------------------
+
+    def _step(self) -> float | None:
+        """One window forward and back; its loss in bits a token, or None if it, or its gradient, blew up."""
+        p = self.progress
+        rate = scheduled_rate(self.config, p.step, self.plan.steps) * p.rate_scale
+        set_rate(self.optimizer, rate)
+        loss, state = self._loss(*self.windows.cut(p.epoch, p.index))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        length = clip_gradients(self.network.parameters(), self.config.clip)
+        bits = float(loss.detach()) / math.log(2)
+        if not (math.isfinite(bits) and math.isfinite(length)) or self._leaps(bits):
+            return None
+        self.optimizer.step()
+        p.loss = bits if p.loss is None else LOSS_MEMORY * p.loss + (1 - LOSS_MEMORY) * bits
+        self._advance(state)
+        return bits
+
+    def _loss(self, inputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]) -> tuple[torch.Tensor, Any]:
+        x, y = (torch.from_numpy(ids).to(self.device) for ids in (inputs, targets))
+        with self._autocast():
+            logits, state = self.network(x, self.state)
+        return functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten()), state
+
+    def _leaps(self, bits: float) -> bool:
+        """Far above the running mean: a step from here would only carry the damage on."""
+        return self.progress.loss is not None and bits > 2 * self.progress.loss + 2
+
+    def _advance(self, state: Any) -> None:
+        p = self.progress
+        p.step += 1
+        p.index += 1
+        self.state = state
+        if p.index == self.windows.windows:
+            p.epoch, p.index = p.epoch + 1, 0
+            self.state = self.network.initial_state(self.windows.streams)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    # Beginnings, evaluation, saving ----------------------------------------------------------------------------
+
+    def _reset(self, weights: Weights | None) -> None:
+        """Weights, optimiser, state and generators as at step 0."""
+        torch.manual_seed(self.config.seed)
+        self.network = Network(self.model, dropout=self.config.dropout, initialisation=self.config.initialisation).to(
+            self.device
+        )
+        if weights is not None:
+            put_weights(self.network, weights)
+        self.network.train()
+        self.optimizer = make_optimizer(self.config, self.network)
+        self.state = self.network.initial_state(self.windows.streams)
+        self.progress = Progress()
+        self.best_weights = weights_of(self.network)
+
+    def _measure(self) -> Costs:
+        """Time every phase once, on a network that is thrown away."""
+        by_the_clock = not (self.config.steps or self.config.epochs)
+        step = time_steps(self._step, self.config.minutes * 60 if by_the_clock else 0.0)
+        start = time.monotonic()
+        self.held_out.quick_score(self.network)
+        self._samples()
+        rehearsal = self.path.absolute().with_name(f".{self.path.name}.rehearsal")
+        write_folder(rehearsal, self._files())
+        remove_folder(rehearsal)
+        evaluation = time.monotonic() - start
+        longest = self.held_out.longest_documents()
+        start = time.monotonic()
+        some = min(200, max(longest))
+        self.held_out.exact_score(self.network, limit=some, batches=1)
+        exact = (time.monotonic() - start) / some
+        return Costs(time.monotonic() - self._started, step, evaluation, exact, longest)
+
+    def _evaluate(self) -> Evaluated:
+        """Score, keep the best, save."""
+        p = self.progress
+        score = self.held_out.quick_score(self.network).bits_per_character
+        if p.best is None or score < p.best:
+            p.best, p.best_step, p.worse = score, p.step, 0
+            self.best_weights = weights_of(self.network)
+        else:
+            p.worse += 1
+        p.seconds = time.monotonic() - self._started
+        record = {
+            "step": p.step,
+            "epochs": round(self._epochs(), 4),
+            "seconds": round(p.seconds, 2),
+            "loss_bits_per_token": p.loss,
+            "held_out_bits_per_character": score,
+            "rate": scheduled_rate(self.config, p.step, self.plan.steps) * p.rate_scale,
+        }
+        self.metrics.append(json.dumps(record))
+        self._save()
+        return Evaluated(p.step, score, p.best, self._samples())
+
+    def _files(self) -> dict[str, bytes]:
+        """The model folder of a run under way: the best weights, and everything to go on from here."""
+        settings = {
+            "training": asdict(self.config),
+            "precision": self.precision,
+            "dataset": self.dataset.key,
+            "corpus": asdict(self.dataset.facts),
+        }
+        files = self._model_files(weights_bytes(self.best_weights, "float32"), None)
+        files[STATE] = state_json(self.progress, self.plan, settings)
+        files[STATE_TENSORS] = capture(self.network, self.optimizer, self.state)
+        return files
+
+    def _model_files(self, weights: bytes, score: TextScore | None) -> dict[str, bytes]:
+        tokenizer = self.dataset.tokenizer.model
+        name = self.path.absolute().name
+        known = model_info(self.config, self.dataset, self.progress, self.plan, self.precision, name, score)
+        info = {"model": asdict(self.model), **known}
+        return {
+            CONFIG: config_bytes(info, weights, tokenizer),
+            WEIGHTS: weights,
+            TOKENIZER: tokenizer,
+            METRICS: "".join(line + "\n" for line in self.metrics).encode(),
+            CARD: model_card(info).encode(),
+        }
+
+    def _save(self) -> None:
+        self.progress.seconds = time.monotonic() - self._started
+        write_folder(self.path, self._files())
+
+    def _samples(self) -> dict[float, str]:
+        """What the network writes from an empty start; its generator is its own, so training does not notice."""
+        tokenizer = self.dataset.tokenizer
+        stream = Stream(Engine(self.model, weights_of(self.network)), tokenizer)
+        start = stream.mark()
+        texts = {}
+        for temperature in SAMPLE_TEMPERATURES:
+            stream.go_to(start)
+            config = SamplingConfig(temperature=temperature)
+            pieces = stream.generate(
+                lambda config=config: config,  # type: ignore[misc]
+                np.random.default_rng([self.config.seed, self.progress.step]),
+                barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer, tokenizer.document},
+            )
+            texts[temperature] = "".join(piece.text for _, piece in zip(range(SAMPLE_TOKENS), pieces, strict=False))
+        return texts
+
+    # Trouble and the end ---------------------------------------------------------------------------------------
+
+    def _go_back(self) -> Said:
+        """To the last save, with half the rate; the setback itself is saved at once."""
+        scale, setbacks, step = self.progress.rate_scale / 2, self.progress.setbacks + 1, self.progress.step
+        if setbacks > MOST_SETBACKS:
+            raise TrainingError(
+                f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the best model so far is "
+                f"kept there; train anew with a lower --learning-rate (now {peak_rate(self.config):g})"
+            )
+        self.progress, _, _, tensors = read_state(self.path)
+        self.state = restore(tensors, self.network, self.optimizer)
+        self.progress.rate_scale, self.progress.setbacks = scale, setbacks
+        self._save()
+        return Said(
+            f"the loss blew up at step {step}: back to step {self.progress.step}, with {scale:g} of the rate "
+            f"({setbacks} of {MOST_SETBACKS} times)"
+        )
+
+    def _getting_worse(self) -> Iterator[Said]:
+        p = self.progress
+        if p.worse in (2, 5, 10, 20) or p.worse == self.config.patience:
+            yield Said(
+                f"no better on the held-out text since step {p.best_step} ({p.best:.3f} bits a character); "
+                "the best model is kept" + ("; stopping" if p.worse == self.config.patience else "")
+            )
+
+    def _finish(self) -> Finished:
+        """The best weights, rounded as they are stored, scored exactly, and the folder without its training state."""
+        put_weights(self.network, rounded(self.best_weights, self.config.store))
+        score = self.held_out.exact_score(self.network, self.plan.exact_limit)
+        self.progress.seconds = time.monotonic() - self._started
+        write_folder(self.path, self._model_files(weights_bytes(self.best_weights, self.config.store), score))
+        return Finished(self.path, score, self.progress.best_step, time.monotonic() - self._started)
+
+    # Figures ---------------------------------------------------------------------------------------------------
+
+    def _tokens_a_window(self) -> int:
+        return self.windows.streams * self.windows.window
+
+    def _epochs(self) -> float:
+        return self.progress.epoch + self.progress.index / self.windows.windows
+
+    def _stepped(self, rate: _Rate) -> Stepped:
+        p, steps = self.progress, self.plan.steps
+        seconds = rate.seconds_a_step()
+        return Stepped(
+            step=p.step,
+            steps=steps,
+            epochs=self._epochs(),
+            loss=p.loss or 0.0,
+            rate=self.optimizer.param_groups[0]["lr"],
+            tokens_per_second=rate.tokens / seconds,
+            seconds_left=(steps - p.step) * seconds + self.plan.last_seconds,
+        )
+
+
+class _Rate:
+    """Seconds a step, over the steps since the last evaluation."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self._last = 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        self._start, self._count = time.monotonic(), 0
+
+    def seconds_a_step(self) -> float:
+        """Called once a step."""
+        self._count += 1
+        if self._count >= 5 or not self._last:
+            self._last = max(1e-9, (time.monotonic() - self._start) / self._count)
+        return self._last
+
+
+def _device(config: TrainingConfig) -> torch.device:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: this machine, or this build of torch, has no CUDA; use --device cpu")
+    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,128 @@
+"""All that an exact resume needs, as two files without pickle: tensors, and everything else in JSON.
+
+Loaded tensors are copied into memory that torch itself allocated: kernels may round differently on memory of another
+alignment, and a resumed run must not.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from torch import Tensor
+
+from charrnn.cells import State
+from charrnn.checkpoint import STATE_TENSORS
+from charrnn.errors import TrainingError
+from charrnn.network import Network
+from charrnn.paths import STATE, readable
+from charrnn.planning import Plan
+
+
+@dataclass
+class Progress:
+    """Where a run stands: everything that changes and is not a tensor."""
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0
+    """The next window of the epoch."""
+    rate_scale: float = 1.0
+    """Halved each time the run had to go back."""
+    setbacks: int = 0
+    loss: float | None = None
+    """Running mean of the training loss, bits a token."""
+    best: float | None = None
+    """The best quick score so far, bits a character."""
+    best_step: int = 0
+    worse: int = 0
+    """Evaluations since the best."""
+    seconds: float = 0.0
+    """Time spent, over all sittings."""
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """A copy on the CPU."""
+    return tensor.detach().cpu().contiguous().numpy().copy()
+
+
+def weights_of(network: Network) -> dict[str, np.ndarray[Any, Any]]:
+    """The network's weights by the names of a model folder; a tied head is stored once."""
+    return {n: to_numpy(p) for n, p in network.named_parameters()}
+
+
+@torch.no_grad()
+def put_weights(network: Network, weights: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Copy stored weights into the network's own tensors."""
+    for name, parameter in network.named_parameters():
+        parameter.copy_(torch.from_numpy(weights[name]))
+
+
+def capture(network: Network, optimizer: torch.optim.Optimizer, state: list[State]) -> bytes:
+    """Weights, optimiser, carried state and random generators as one safetensors file."""
+    tensors = {f"weights.{name}": array for name, array in weights_of(network).items()}
+    for i, entry in optimizer.state_dict()["state"].items():
+        for key, value in entry.items():
+            if value is not None:
+                tensors[f"optimizer.{i}.{key}"] = to_numpy(torch.as_tensor(value))
+    for layer, parts in enumerate(state):
+        for part, value in enumerate(parts):
+            tensors[f"state.{layer}.{part}"] = to_numpy(value)
+    tensors["random.cpu"] = torch.get_rng_state().numpy().copy()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state().numpy().copy()
+    return save_tensors(tensors)
+
+
+def restore(data: bytes, network: Network, optimizer: torch.optim.Optimizer) -> list[State]:
+    """Put everything back where `capture` took it; the carried state."""
+    tensors = load_tensors(data)
+    put_weights(network, {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
+    record = optimizer.state_dict()
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name in tensors:
+        if name.startswith("optimizer."):
+            _, i, key = name.split(".")
+            entries.setdefault(int(i), {})[key] = torch.from_numpy(tensors[name]).clone()
+    record["state"] = entries
+    optimizer.load_state_dict(record)
+    torch.set_rng_state(torch.from_numpy(tensors["random.cpu"]).clone())
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(torch.from_numpy(tensors["random.cuda"]).clone())
+    device = network.head.bias.device
+    parts = sum(name.startswith("state.0.") for name in tensors)
+    return [
+        tuple(torch.from_numpy(tensors[f"state.{layer}.{part}"]).to(device, copy=True) for part in range(parts))
+        for layer in range(len(network.layers))
+    ]
+
+
+def state_json(progress: Progress, plan: Plan, settings: dict[str, Any]) -> bytes:
+    """`training_state.json`. Python writes a float so that it reads back the same."""
+    record = {"progress": asdict(progress), "plan": asdict(plan), **settings}
+    return json.dumps(record, ensure_ascii=False, indent=1).encode()
+
+
+def read_state(folder: Path) -> tuple[Progress, Plan, dict[str, Any], bytes]:
+    """The two files of a folder in training. TrainingError if there are none, or they are damaged."""
+    place = readable(folder) or folder
+    if not (place / STATE).exists():
+        raise TrainingError(
+            f"{folder}: nothing to resume: its training ended, or never began; "
+            "use --init-from to train a finished model further"
+        )
+    try:
+        record = json.loads((place / STATE).read_text(encoding="utf-8"))
+        progress, plan = Progress(**record.pop("progress")), Plan(**record.pop("plan"))
+        data = (place / STATE_TENSORS).read_bytes()
+        load_tensors(data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise TrainingError(f"{folder}: the saved training state is damaged ({error}); train again") from None
+    return progress, plan, record, data

@@ -1,0 +1,256 @@
+"""Training: exact resume after a real kill, budgets, the way back from a loss that blows up, and the learned rules."""
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load
+
+import charrnn as package
+from charrnn.cells import CELLS
+from charrnn.config import ModelConfig, TrainingConfig
+from charrnn.dataset import prepare
+from charrnn.errors import TrainingError
+from charrnn.evaluation import TextScore
+from charrnn.heldout import HeldOut
+from charrnn.network import Network
+from charrnn.optim import scheduled_rate
+from charrnn.planning import Costs, make_plan
+from charrnn.reports import Evaluated, Finished, Interrupted, Said, Stepped
+from charrnn.training import Trainer
+from charrnn.training_state import weights_of
+from tests.conftest import environment
+
+SMALL = {"layers": 1, "width": 24, "batch": 4, "window": 16, "threads": 1, "precision": "fp32"}
+
+
+@pytest.fixture
+def dataset(corpus_file):
+    return prepare([str(corpus_file)], kind="char")
+
+
+def begin(dataset, path, *, weights=None, **settings):
+    config = TrainingConfig(**{**SMALL, "steps": 30, **settings})
+    return Trainer.begin(config, dataset, path, weights=weights, started=time.monotonic())
+
+
+def command(folder, out, *words):
+    small = [f"--{name}={value}" for name, value in {**SMALL, "layers": 2}.items()]
+    return [sys.executable, "-m", "charrnn", "train", "poems.txt", "--out", out, "--store=float32", *small, *words]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_killed_run_resumes_bit_for_bit(cell, corpus_file, tmp_path):
+    """kill -9 at random moments, then resume, as often as it takes; the weights are those of a run left alone."""
+    home = environment(tmp_path)
+    options = {"cwd": corpus_file.parent, "env": home, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    words = [f"--cell={cell}", "--steps=400", "--dropout=0.3"]
+    whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
+    subprocess.run(command(tmp_path, whole, *words), check=True, **options)
+    rng = random.Random()
+    process = subprocess.Popen(command(tmp_path, killed, *words), **options)
+    kills, steps = 0, 0
+    while kills < 2:
+        while process.poll() is None and saved_step(killed) <= steps:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.4))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills, steps = kills + 1, saved_step(killed)
+        process = subprocess.Popen([*command(tmp_path, killed, *words), "--resume"], **options)
+    _, talk = process.communicate(timeout=100)
+    assert process.returncode == 0, talk.decode()
+    assert kills > 0
+    final = [load((tmp_path / name / "model.safetensors").read_bytes()) for name in ("whole", "killed")]
+    for name, array in final[0].items():
+        np.testing.assert_array_equal(array, final[1][name], err_msg=name)
+    curves = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    assert [without_clock(line) for line in curves[0]] == [without_clock(line) for line in curves[1]]
+
+
+def saved_step(path):
+    try:
+        return json.loads((Path(path) / "training_state.json").read_text())["progress"]["step"]
+    except (OSError, ValueError):
+        return -1
+
+
+def without_clock(line):
+    return {k: v for k, v in json.loads(line).items() if k != "seconds"}
+
+
+def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
+    """At every kind of step: in the middle of an epoch, of an evaluation interval, and at their ends."""
+    whole = begin(dataset, tmp_path / "whole", steps=40, dropout=0.2)
+    list(whole.run())
+    for stop_at in (0, 1, 7, 20, 39):
+        path = tmp_path / f"cut{stop_at}"
+        trainer = begin(dataset, path, steps=40, dropout=0.2)
+        last = list(trainer.run(lambda t=trainer, n=stop_at: t.progress.step == n))[-1]
+        assert last == Interrupted(path, stop_at)
+        again = Trainer.resume(path, lambda _: dataset)
+        assert isinstance(list(again.run())[-1], Finished)
+        for name, array in weights_of(whole.network).items():
+            np.testing.assert_array_equal(array, weights_of(again.network)[name])
+
+
+def test_the_training_loss_and_the_held_out_score_fall(dataset, tmp_path):
+    reports = list(begin(dataset, tmp_path / "m", steps=120, learning_rate=0.01).run())
+    steps = [r for r in reports if isinstance(r, Stepped)]
+    scores = [r.bits_per_character for r in reports if isinstance(r, Evaluated)]
+    assert [r.step for r in steps] == list(range(1, 121))
+    assert steps[-1].loss < steps[0].loss / 1.5
+    assert scores[-1] < scores[0] / 2
+    assert isinstance(reports[-1], Finished)
+
+
+def test_the_figure_of_the_folder_is_what_eval_finds(dataset, corpus_file, tmp_path):
+    """The exact score of the torch network, and bits per character from the numpy engine on the same text."""
+    trainer = begin(dataset, tmp_path / "m", steps=40, store="float16")
+    finished = list(trainer.run())[-1]
+    model = package.load(tmp_path / "m")
+    tokenizer, valid = dataset.tokenizer, dataset.valid
+    total = sum(
+        (model.score(tokenizer.decode(valid.document(d))) for d in range(len(valid))), start=type(finished.score)()
+    )
+    assert total.characters == finished.score.characters == dataset.facts.valid_characters
+    assert total.tokens == finished.score.tokens
+    assert math.isclose(total.bits_per_character, finished.score.bits_per_character, rel_tol=1e-5)
+    assert model.info["held_out"]["bits_per_character"] == finished.score.bits_per_character
+
+
+def test_bits_by_hand(dataset):
+    """A network that knows nothing but its biases: every token costs −log₂ of its softmax."""
+    network = Network(ModelConfig(cell="rnn", layers=1, width=4, vocabulary=dataset.tokenizer.size))
+    with torch.no_grad():
+        network.embedding.weight.zero_()
+        network.head.bias.copy_(torch.linspace(0, 3, dataset.tokenizer.size))
+    held_out = HeldOut(dataset.valid, dataset.tokenizer)
+    logits = np.linspace(0, 3, dataset.tokenizer.size)
+    bits = -np.log2(np.exp(logits) / np.exp(logits).sum())
+    expected = sum(bits[dataset.valid.document(d)[1:]].sum() for d in range(len(dataset.valid)))
+    for score in (held_out.exact_score(network), held_out.quick_score(network)):
+        assert math.isclose(score.bits, expected, rel_tol=1e-5)
+        assert score.characters == dataset.facts.valid_characters
+
+
+def test_a_loss_that_blows_up_goes_back_with_half_the_rate(dataset, tmp_path, monkeypatch):
+    trainer = begin(dataset, tmp_path / "m", steps=40)
+    real, calls = Trainer._loss, []
+
+    def loss(self, *window):
+        value, state = real(self, *window)
+        calls.append(self.progress.step)
+        return (value * float("nan"), state) if len(calls) == 25 else (value, state)
+
+    monkeypatch.setattr(Trainer, "_loss", loss)
+    reports = list(trainer.run())
+    said = [r.text for r in reports if isinstance(r, Said)]
+    assert any("back to step 24, with 0.5 of the rate" in text for text in said)
+    assert isinstance(reports[-1], Finished)
+    assert trainer.progress.rate_scale == 0.5
+
+
+def test_it_gives_up_after_three_setbacks_and_keeps_the_best(dataset, tmp_path, monkeypatch):
+    trainer = begin(dataset, tmp_path / "m", steps=40)
+    real = Trainer._loss
+
+    def loss(self, *window):
+        value, state = real(self, *window)
+        return (value * float("inf") if self.progress.step == 10 else value), state
+
+    monkeypatch.setattr(Trainer, "_loss", loss)
+    with pytest.raises(TrainingError, match=r"4th time.*--learning-rate"):
+        list(trainer.run())
+    assert package.load(tmp_path / "m").info["best_step"] == 10
+    monkeypatch.undo()
+    resumed = Trainer.resume(tmp_path / "m", lambda _: dataset)
+    assert resumed.progress.rate_scale == 0.125
+
+
+def test_patience_stops_a_run_that_gets_no_better(dataset, tmp_path, monkeypatch):
+    trainer = begin(dataset, tmp_path / "m", steps=400, patience=3)
+    monkeypatch.setattr(HeldOut, "quick_score", lambda *_: TextScore(bits=5.0, characters=1))
+    reports = list(trainer.run())
+    assert any(isinstance(r, Said) and "stopping" in r.text for r in reports)
+    assert trainer.progress.step == 3 * trainer.plan.evaluate_every
+    assert isinstance(reports[-1], Finished)
+
+
+def test_minutes_are_kept(dataset, tmp_path):
+    """A plan spends the budget: checked on its own figures, not on a clock."""
+    costs = Costs(gone=10, step=0.1, evaluation=2, exact_position=0.001, longest_documents=[5000, 100])
+    plan = make_plan(TrainingConfig(minutes=5), costs, windows=50)
+    evaluations = math.ceil(plan.steps / plan.evaluate_every)
+    spent = costs.gone + plan.steps * costs.step + evaluations * costs.evaluation + plan.last_seconds
+    assert 0.97 * 300 < spent <= 300
+    assert plan.exact_limit is None
+    # A held-out text too long for a tenth of the time is scored in part.
+    long = Costs(gone=10, step=0.1, evaluation=2, exact_position=0.001, longest_documents=[200_000, 40_000])
+    assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 15_000
+    assert make_plan(TrainingConfig(epochs=2.5), costs, windows=50).steps == 125
+    assert make_plan(TrainingConfig(steps=7), costs, windows=50).steps == 7
+
+
+def test_the_schedule_rises_stays_and_falls():
+    config = TrainingConfig(learning_rate=1.0, warmup=0.1, decay=0.5)
+    rates = [scheduled_rate(config, step, 100) for step in range(100)]
+    assert rates[0] == 0.1
+    assert rates[9] == rates[50] == 1.0
+    assert rates[75] == 0.5
+    assert rates[99] == 0.02
+
+
+def test_sgd_is_the_articles_rule(dataset, tmp_path):
+    """θ ← θ − α∇L, one step, by hand."""
+    settings = {"optimizer": "sgd", "learning_rate": 0.5, "dropout": 0.0, "clip": 0.0, "warmup": 0.0, "decay": 0.0}
+    trainer = begin(dataset, tmp_path / "m", steps=5, **settings)
+    before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
+    loss, _ = trainer._loss(*trainer.windows.cut(0, 0))
+    gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
+    trainer._step()
+    for (name, parameter), gradient in zip(trainer.network.named_parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter, before[name] - 0.5 * gradient)
+
+
+def test_the_samples_do_not_touch_the_generators(dataset, tmp_path):
+    trainer = begin(dataset, tmp_path / "m")
+    before = torch.get_rng_state()
+    trainer._samples()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_finished_model_trains_further_from_its_weights(dataset, tmp_path):
+    list(begin(dataset, tmp_path / "m", steps=60, learning_rate=0.01).run())
+    parent = package.load(tmp_path / "m")
+    child = begin(dataset, tmp_path / "n", weights=parent.weights)
+    first = next(r for r in child.run() if isinstance(r, Evaluated))
+    assert first.bits_per_character < 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(number, corpus_file, tmp_path):
+    options = {"cwd": corpus_file.parent, "env": environment(tmp_path), "stdout": subprocess.PIPE}
+    out = str(tmp_path / "m")
+    process = subprocess.Popen(command(tmp_path, out, "--steps=200000"), stderr=subprocess.PIPE, **options)
+    while saved_step(out) < 0:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"--resume --out {out}" in talk.decode()
+    assert "Traceback" not in talk.decode()
+    assert saved_step(out) > 0
+    assert package.load(out).info["status"] == "training"
