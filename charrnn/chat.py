@@ -36,6 +36,7 @@ class Turn:
     bits: float = 0.0
     """Total surprise of the answer at temperature 1."""
     seconds: float = 0.0
+    """Spent on generating, the reading of the prompt included."""
     stopped: bool = True
     """Whether it was stopped from outside; False once the answer ended by itself."""
     _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
@@ -46,11 +47,11 @@ class Turn:
         return self._text.getvalue()
 
     def add(self, piece: Piece, seconds: float) -> None:
-        """The answer grows by a piece, after so many seconds."""
+        """The answer grows by a piece, which took so many seconds."""
         self._text.write(piece.text)
         self.characters += len(piece.text)
         self.bits += piece.surprise
-        self.seconds = seconds
+        self.seconds += seconds
 
 
 class Session(Protocol):
@@ -120,6 +121,7 @@ class ChatSession:
         for piece in self._answer(stream, text, np.random.default_rng(seed)):
             turn.add(piece, time.monotonic() - started)
             yield piece
+            started = time.monotonic()  # what the reader takes is not the model's time
         turn.stopped = False
 
     def _answer(self, stream: Stream, text: str, rng: np.random.Generator) -> Iterator[Piece]:
