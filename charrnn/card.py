@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charrnn.config import TrainingConfig
-from charrnn.dataset import Dataset
-from charrnn.evaluation import TextScore
-from charrnn.planning import Plan
-from charrnn.training_state import Progress
+
+if TYPE_CHECKING:
+    from charrnn.dataset import Dataset
+    from charrnn.evaluation import TextScore
+    from charrnn.planning import Plan
+    from charrnn.training_state import Progress
 
 
 def _versions() -> dict[str, str]:
@@ -62,7 +65,7 @@ def _command(info: Mapping[str, Any]) -> str:
     """The command that trains the same again: what differs from the defaults."""
     settings, defaults = info["training"], asdict(TrainingConfig())
     defaults["threads"] = settings["threads"]
-    words = ["charrnn train", *info["corpus"]["sources"]]
+    words = ["charrnn train", *map(shlex.quote, info["corpus"]["sources"])]
     for key, value in settings.items():
         if value != defaults[key]:
             option = key.replace("_", "-")

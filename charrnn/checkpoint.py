@@ -13,6 +13,7 @@ them leaves `.NAME.previous`, which every reader knows. No pickle anywhere.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -106,9 +107,18 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def remove_folder(path: Path) -> None:
-    """Remove a model folder that `write_folder` made."""
-    shutil.rmtree(path, ignore_errors=True)
+def rehearse_writing(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files beside `path`, to see that it can be done and how long it takes, and leave no trace."""
+    beside = path.absolute().parent
+    new_parents = [folder for folder in (beside, *beside.parents) if not folder.exists()]
+    rehearsal = sibling(path, "rehearsal")
+    try:
+        write_folder(rehearsal, files)
+    finally:
+        shutil.rmtree(rehearsal, ignore_errors=True)
+        for folder in new_parents:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def rounded(weights: Mapping[str, Array], store: str) -> dict[str, Array]:

@@ -5,27 +5,22 @@ Figures go to standard output, talk to standard error. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 from charrnn import __version__
 from charrnn.config import SamplingConfig, TrainingConfig
+from charrnn.console import hide_dash, named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import CharRNNError, UsageError
-
-if TYPE_CHECKING:
-    from charrnn.model import LanguageModel
 
 OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 LONGEST_ANSWER = 2000
-# A lone "-" looks like an option to the parser; in its place goes a word that no command line can hold.
-STANDARD_INPUT = "\0-"
 
 Flat = Parameter(name="*")
 ModelName = Annotated[
@@ -88,19 +83,20 @@ def generate(
         One object with the text and its seed, for programs.
     """
     from charrnn.generation import text_until, with_seed
+    from charrnn.model import load
 
     if length < 0:
         raise UsageError(f"length must be 0 (without end) or more, not {length}")
     if as_json and not length:
         raise UsageError("--json needs an end: give a --length above 0")
-    prompt = _prompt(prompt)
-    language_model = _load(model)
+    prompt = read_prompt(prompt)
+    language_model = load(model)
     sampling, seed = with_seed(sampling)
     texts = text_until(language_model.generate(prompt, length=length or None, sampling=sampling), stop)
     if as_json:
-        _print_json({"prompt": prompt, "text": "".join(texts), "seed": seed, "model": language_model.name})
+        print_json({"prompt": prompt, "text": "".join(texts), "seed": seed, "model": language_model.name})
     else:
-        _write(texts)
+        write_text(texts)
     return OK
 
 
@@ -128,16 +124,17 @@ def ask(
         One object with the answer and its seed, for programs.
     """
     from charrnn.generation import first_characters
+    from charrnn.model import load
 
-    question = _prompt(question)
-    session = _load(model).chat(sampling)
+    question = read_prompt(question)
+    session = load(model).chat(sampling)
     session.mode = "chat"
     texts = first_characters((piece.text for piece in session.say(question)), length)
     if as_json:
         answer = "".join(texts)
-        _print_json({"question": question, "answer": answer, "seed": session.turns[-1].seed, "model": session.title})
+        print_json({"question": question, "answer": answer, "seed": session.turns[-1].seed, "model": session.title})
     else:
-        _write(texts)
+        write_text(texts)
     return OK
 
 
@@ -163,9 +160,10 @@ def evaluate(
     """
     from charrnn.corpus import read_corpus
     from charrnn.evaluation import score_documents
+    from charrnn.model import load
 
-    sources = _sources(files)
-    language_model = _load(model)
+    sources = named_sources(files)
+    language_model = load(model)
     score = score_documents(language_model.engine, language_model.tokenizer, read_corpus(sources, errors=errors))
     figures = {
         "bits_per_character": score.bits_per_character,
@@ -175,7 +173,7 @@ def evaluate(
         "tokens": score.tokens,
     }
     if as_json:
-        _print_json({**figures, "model": language_model.name})
+        print_json({**figures, "model": language_model.name})
     else:
         for name, value in figures.items():
             print(f"{name.replace('_', ' '):<22}{value:,.4f}" if isinstance(value, float) else f"{name:<22}{value:,}")
@@ -193,11 +191,12 @@ def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--
     """
     from charrnn.card import card_rows
     from charrnn.checkpoint import file_hashes, read_model
+    from charrnn.paths import find_model
 
-    stored = read_model(_find(model))
+    stored = read_model(find_model(model))
     hashes = file_hashes(stored.path)
     if as_json:
-        _print_json({**stored.info, "path": str(stored.path), "files": hashes})
+        print_json({**stored.info, "path": str(stored.path), "files": hashes})
         return OK
     parameters = sum(w.size for w in stored.weights.values())
     rows = [("model", str(stored.path)), ("parameters", f"{parameters:,}"), *card_rows(stored.info)]
@@ -248,10 +247,10 @@ def train(
     from charrnn.train_command import TrainingCall, run_training
 
     call = TrainingCall(
-        sources=tuple(_restore_dash(s) for s in sources),
+        sources=tuple(restore_dash(s) for s in sources),
         config=config,
         out=out,
-        valid=tuple(_restore_dash(v) for v in valid),
+        valid=tuple(restore_dash(v) for v in valid),
         resume=resume,
         init_from=init_from,
         overwrite=overwrite,
@@ -261,58 +260,11 @@ def train(
     return run_training(call)
 
 
-# Helpers of the commands -----------------------------------------------------------------------------------------
-
-
-def _restore_dash(word: str) -> str:
-    return "-" if word == STANDARD_INPUT else word
-
-
-def _sources(words: Sequence[str]) -> list[str]:
-    if not words:
-        raise UsageError("name at least one file, folder or bundled corpus")
-    return [_restore_dash(word) for word in words]
-
-
-def _prompt(text: str) -> str:
-    """The prompt, or standard input for "-"; bytes that are no UTF-8 become U+FFFD."""
-    if text == STANDARD_INPUT:
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _find(name: str | None) -> Path:
-    from charrnn.paths import find_model
-
-    return find_model(name)
-
-
-def _load(name: str | None) -> LanguageModel:
-    from charrnn.model import load
-
-    return load(name)
-
-
-def _write(texts: Any) -> None:
-    """Text as it comes; on a terminal, control characters as visible symbols."""
-    from charrnn.plain import plain
-
-    show = plain if sys.stdout.isatty() else str
-    for text in texts:
-        sys.stdout.write(show(text))
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    print(json.dumps(record, ensure_ascii=False))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program: its exit code, and one line on standard error for whatever went wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [STANDARD_INPUT if word == "-" else word for word in words if word != "--debug"]
+    words = [hide_dash(word) for word in words if word != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal of another encoding shows ? and goes on

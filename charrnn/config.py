@@ -21,13 +21,13 @@ def _require(condition: bool, message: str) -> None:
 class Architecture:
     """The shape of the network, whatever its vocabulary."""
 
-    cell: str = "lstm"
+    cell: str = "gru"
     """The recurrence: rnn, lstm or gru."""
-    layers: int = 2
+    layers: int = 1
     """Recurrent layers, one above the other."""
     width: int = 384
     """Length of a token's embedding and of a layer's hidden state."""
-    tied: bool = True
+    tied: bool = False
     """Use the embedding matrix as the head's weights, too."""
 
     def __post_init__(self) -> None:
@@ -41,6 +41,12 @@ class ModelConfig(Architecture):
 
     vocabulary: int
     """Number of tokens V, special ones included."""
+
+    @property
+    def input_scale(self) -> float:
+        """What an embedding is multiplied by: √D where its matrix is the head's too, whose rows have a length near 1
+        (Vaswani et al. 2017, section 3.4), so that inputs begin with variance 1 either way."""
+        return math.sqrt(self.width) if self.tied else 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,7 +106,7 @@ class TrainingConfig(Architecture):
     epochs: float = 0.0
     """Stop after this many passes over the training text; 0 leaves it to steps or minutes."""
 
-    batch: int = 32
+    batch: int = 16
     """Streams B: rows of the batch, each carrying its state from window to window."""
     window: int = 64
     """Positions T of a window: the length of truncated back-propagation."""

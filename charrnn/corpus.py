@@ -18,7 +18,7 @@ from typing import Any, Literal
 from charrnn.errors import CorpusError
 from charrnn.textfile import Errors, TextFile, front_matter
 
-BUNDLED = {name: (name,) for name in ("articles", "dialogues", "binary")} | {"corpus": ("articles", "dialogues")}
+BUNDLED = {"corpus": ("articles", "dialogues")} | {name: (name,) for name in ("articles", "dialogues", "binary")}
 TEXT, RECORDS, PACKED = (".txt", ".md"), (".jsonl", ".json"), (".gz", ".zst")
 LARGEST_JSON = 256 << 20
 NAMED_SKIPS = 100

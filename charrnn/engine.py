@@ -123,7 +123,7 @@ class Engine:
 
         A layer's input products are one matrix product for the window, as in training.
         """
-        x = self._embedding[ids]  # (T, B, D)
+        x = self._embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
         after = []
         for layer, w_x_t, w_h_t, before in zip(self._layers, self._w_x_t, self._w_h_t, state, strict=True):
             xs = x @ w_x_t + layer["b"]

@@ -54,14 +54,15 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, how: Literal["charrnn", "torch"]) -> None:
-        """Ours: logits near zero at the start, so that the first steps learn how frequent tokens are."""
+        """Inputs of variance 1 and logits of about 1, either way; the cells begin as theirs or as torch's layers do."""
+        std = 1 / self.config.input_scale
+        nn.init.normal_(self.embedding.weight, std=std)
         if how == "torch":
             for layer in self.cells():
                 layer.reset_like_torch()
             return
-        nn.init.normal_(self.embedding.weight, std=0.1)
         if not self.config.tied:
-            nn.init.normal_(self.head.weight, std=0.01)
+            nn.init.normal_(self.head.weight, std=self.config.width**-0.5)
         nn.init.zeros_(self.head.bias)
 
     def cells(self) -> list[Cell]:
@@ -74,7 +75,7 @@ class Network(nn.Module):
 
     def hidden(self, ids: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
         """Token ids (T, B) and the state before them → the last layer's h (T, B, D) and the state after them."""
-        x = self.dropout(self.embedding(ids))
+        x = self.dropout(self.embedding(ids) * self.config.input_scale)
         after: list[State] = []
         for layer, before in zip(self.cells(), state, strict=True):
             x, last = layer(x, before)

@@ -9,7 +9,7 @@ from torch import nn
 
 from charrnn.config import TrainingConfig
 
-DEFAULT_RATES = {"adamw": 4e-3, "sgd": 2.0}
+DEFAULT_RATES = {"adamw": 3e-3, "sgd": 2.0}
 
 
 def make_optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:

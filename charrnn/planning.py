@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from charrnn.config import TrainingConfig
+from charrnn.errors import TrainingError
 
 FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 40
 LONGEST_UNSAVED = 180.0  # seconds of training at risk between two saves
@@ -104,6 +105,14 @@ def choose_threads(step: Callable[[], object]) -> None:
     torch.set_num_threads(1 if seconds[1] < 0.9 * seconds[most] else most)
 
 
+def choose_device(config: TrainingConfig) -> torch.device:
+    """Where to train. Raises TrainingError for a CUDA that is not there."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: this machine, or this build of torch, has no CUDA; use --device cpu")
+    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
 def choose_precision(config: TrainingConfig, device: torch.device) -> str:
     """bf16 where the machine multiplies it clearly faster than fp32, measured; fp32 otherwise."""
     if config.precision != "auto":
@@ -123,3 +132,23 @@ def fastest(work: Callable[[], object], times: int) -> float:
         work()
         best = min(best, time.perf_counter() - start)
     return best
+
+
+class StepClock:
+    """Seconds a step, over the steps since the last evaluation."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self._last = 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was measured; the last figure stands until there is a new one."""
+        self._start, self._count = time.monotonic(), 0
+
+    def seconds_a_step(self) -> float:
+        """Called once a step."""
+        self._count += 1
+        if self._count >= 5 or not self._last:
+            self._last = max(1e-9, (time.monotonic() - self._start) / self._count)
+        return self._last

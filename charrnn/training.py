@@ -28,23 +28,31 @@ from charrnn.checkpoint import (
     WEIGHTS,
     config_bytes,
     read_model,
-    remove_folder,
+    rehearse_writing,
     rounded,
     weights_bytes,
     write_folder,
 )
-from charrnn.config import ModelConfig, SamplingConfig, TrainingConfig
+from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.dataset import Dataset
-from charrnn.engine import Engine
 from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore
-from charrnn.generation import Stream
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.optim import clip_gradients, make_optimizer, peak_rate, scheduled_rate, set_rate
 from charrnn.paths import CONFIG, STATE
-from charrnn.planning import Costs, Plan, choose_precision, choose_threads, make_plan, time_steps
+from charrnn.planning import (
+    Costs,
+    Plan,
+    StepClock,
+    choose_device,
+    choose_precision,
+    choose_threads,
+    make_plan,
+    time_steps,
+)
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
+from charrnn.samples import draw_samples
 from charrnn.tokens import Windows
 from charrnn.training_state import Progress, capture, put_weights, read_state, restore, state_json, weights_of
 
@@ -52,8 +60,6 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
 LOSS_MEMORY = 0.98  # of the running mean
-SAMPLE_TEMPERATURES = (0.5, 1.0)
-SAMPLE_TOKENS = 60
 
 
 class Trainer:
@@ -71,7 +77,7 @@ class Trainer:
             tied=config.tied,
             vocabulary=dataset.tokenizer.size,
         )
-        self.device = _device(config)
+        self.device = choose_device(config)
         self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
@@ -88,7 +94,7 @@ class Trainer:
         torch.set_flush_denormal(True)  # a state that decays to nothing would slow its products down
         if config.threads:
             torch.set_num_threads(config.threads)
-        trainer = cls(config, dataset, path, choose_precision(config, _device(config)), started)
+        trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
         if not config.threads:
             choose_threads(trainer._step)
             trainer.config = config = replace(config, threads=torch.get_num_threads())
@@ -119,7 +125,7 @@ class Trainer:
         steps = self.plan.steps
         if self.progress.best is None:
             yield self._evaluate()
-        rate = _Rate(self._tokens_a_window())
+        rate = StepClock(self._tokens_a_window())
         while self.progress.step < steps:
             if stop():
                 self._save()
@@ -205,9 +211,7 @@ class Trainer:
         start = time.monotonic()
         self.held_out.quick_score(self.network)
         self._samples()
-        rehearsal = self.path.absolute().with_name(f".{self.path.name}.rehearsal")
-        write_folder(rehearsal, self._files())
-        remove_folder(rehearsal)
+        rehearse_writing(self.path, self._files())
         evaluation = time.monotonic() - start
         longest = self.held_out.longest_documents()
         start = time.monotonic()
@@ -269,21 +273,9 @@ class Trainer:
         write_folder(self.path, self._files())
 
     def _samples(self) -> dict[float, str]:
-        """What the network writes from an empty start; its generator is its own, so training does not notice."""
-        tokenizer = self.dataset.tokenizer
-        stream = Stream(Engine(self.model, weights_of(self.network)), tokenizer)
-        start = stream.mark()
-        texts = {}
-        for temperature in SAMPLE_TEMPERATURES:
-            stream.go_to(start)
-            config = SamplingConfig(temperature=temperature)
-            pieces = stream.generate(
-                lambda config=config: config,  # type: ignore[misc]
-                np.random.default_rng([self.config.seed, self.progress.step]),
-                barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer, tokenizer.document},
-            )
-            texts[temperature] = "".join(piece.text for _, piece in zip(range(SAMPLE_TOKENS), pieces, strict=False))
-        return texts
+        return draw_samples(
+            self.model, weights_of(self.network), self.dataset.tokenizer, [self.config.seed, self.progress.step]
+        )
 
     # Trouble and the end ---------------------------------------------------------------------------------------
 
@@ -328,7 +320,7 @@ class Trainer:
     def _epochs(self) -> float:
         return self.progress.epoch + self.progress.index / self.windows.windows
 
-    def _stepped(self, rate: _Rate) -> Stepped:
+    def _stepped(self, rate: StepClock) -> Stepped:
         p, steps = self.progress, self.plan.steps
         seconds = rate.seconds_a_step()
         return Stepped(
@@ -340,29 +332,3 @@ class Trainer:
             tokens_per_second=rate.tokens / seconds,
             seconds_left=(steps - p.step) * seconds + self.plan.last_seconds,
         )
-
-
-class _Rate:
-    """Seconds a step, over the steps since the last evaluation."""
-
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-        self._last = 0.0
-        self.restart()
-
-    def restart(self) -> None:
-        self._start, self._count = time.monotonic(), 0
-
-    def seconds_a_step(self) -> float:
-        """Called once a step."""
-        self._count += 1
-        if self._count >= 5 or not self._last:
-            self._last = max(1e-9, (time.monotonic() - self._start) / self._count)
-        return self._last
-
-
-def _device(config: TrainingConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: this machine, or this build of torch, has no CUDA; use --device cpu")
-    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
-    return torch.device(name)

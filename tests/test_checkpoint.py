@@ -22,7 +22,7 @@ from charrnn.tokenizer import train_tokenizer
 @pytest.fixture(scope="module")
 def model_files():
     tokenizer = train_tokenizer(["床前明月光，床前明月光。" * 3], "char")
-    config = ModelConfig(cell="gru", layers=1, width=8, vocabulary=tokenizer.size)
+    config = ModelConfig(cell="gru", layers=1, width=8, tied=True, vocabulary=tokenizer.size)
     rng = np.random.default_rng(0)
     weights = {n: rng.normal(0, 0.1, s).astype(np.float16) for n, s in parameter_shapes(config).items()}
     data = save(weights)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
@@ -34,8 +38,11 @@ class ChatApp(App[None]):
         self.exit(return_code=1 if self._chat.failed else 0)
 
     def on_mount(self) -> None:
-        """There is one screen below all others."""
+        """There is one screen below all others; a signal to end leaves by the front door, the terminal as it was."""
         self.push_screen(self._chat)
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers."""

@@ -259,7 +259,6 @@ async def test_prompts_are_recalled():
 async def test_line_breaks_and_pastes():
     session = ScriptedSession(["。"])
     async with Opening(session) as app:
-        box = app.screen.query_one(PromptBox)
         await app.type("一")
         await app.pilot.press("ctrl+j")
         await app.type("二")

@@ -1,0 +1,52 @@
+"""Words in and out of the commands: standard input for "-", text as it comes, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from charrnn.errors import UsageError
+from charrnn.plain import plain
+
+# A lone "-" looks like an option to the parser; in its place goes a word that no command line can hold.
+STANDARD_INPUT = "\0-"
+
+
+def hide_dash(word: str) -> str:
+    """A word for the parser."""
+    return STANDARD_INPUT if word == "-" else word
+
+
+def restore_dash(word: str) -> str:
+    """The word as it was typed."""
+    return "-" if word == STANDARD_INPUT else word
+
+
+def named_sources(words: Sequence[str]) -> list[str]:
+    """The sources that were named. UsageError if there are none."""
+    if not words:
+        raise UsageError("name at least one file, folder or bundled corpus")
+    return [restore_dash(word) for word in words]
+
+
+def read_prompt(word: str) -> str:
+    """The prompt, or standard input for "-"; bytes that are no UTF-8 become U+FFFD."""
+    if word == STANDARD_INPUT:
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def write_text(texts: Iterable[str]) -> None:
+    """Text as it comes; on a terminal, control characters as visible symbols."""
+    show = plain if sys.stdout.isatty() else str
+    for text in texts:
+        sys.stdout.write(show(text))
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """One object on one line."""
+    print(json.dumps(record, ensure_ascii=False))

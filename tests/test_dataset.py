@@ -1,0 +1,128 @@
+"""From documents to token files: what is held out, that nothing is lost, and the cache."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import pytest
+
+from charrnn.dataset import cache_folder, open_dataset, prepare
+from charrnn.errors import CorpusError
+from charrnn.spool import HELD_OUT_SHARE, hash_share
+from charrnn.tokens import TokenFile
+
+SENTENCE = "第{}篇：循环神经网络逐字读过，再把读过的带到下一步。\n"
+
+
+def folder_of(path, count, length=20):
+    path.mkdir()
+    for n in range(count):
+        (path / f"{n:03}.txt").write_text(SENTENCE.format(n) * length, encoding="utf-8")
+    return str(path)
+
+
+def texts(dataset, side: str) -> list[str]:
+    tokens: TokenFile = getattr(dataset, side)
+    return [dataset.tokenizer.decode(tokens.document(d)) for d in range(len(tokens))]
+
+
+@pytest.mark.parametrize("kind", ["char", "subword"])
+def test_a_tenth_of_the_documents_is_held_out_by_name(tmp_path, kind):
+    dataset = prepare([folder_of(tmp_path / "a", 60)], kind=kind)
+    held_out = {f"{n:03}.txt" for n in range(60) if hash_share(f"{n:03}.txt") < HELD_OUT_SHARE}
+    expected = [SENTENCE.format(int(name[:3])) * 20 for name in sorted(held_out)]
+    assert sorted(texts(dataset, "valid")) == sorted(expected)
+    assert len(texts(dataset, "train")) == 60 - len(held_out)
+    assert set(texts(dataset, "train")).isdisjoint(expected)
+    assert dataset.facts.characters == dataset.facts.train_characters + dataset.facts.valid_characters
+    assert dataset.facts.characters == sum(map(len, texts(dataset, "train") + expected))
+
+
+def test_the_choice_does_not_move_when_documents_are_added(tmp_path):
+    few = texts(prepare([folder_of(tmp_path / "a", 40)], kind="char"), "valid")
+    many = texts(prepare([folder_of(tmp_path / "b", 80)], kind="char"), "valid")
+    assert set(few) <= set(many)
+
+
+def test_few_documents_are_cut_into_blocks_and_nothing_is_lost(tmp_path):
+    text = "".join(SENTENCE.format(n) for n in range(300)) + "1" * 4000
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    dataset = prepare([str(tmp_path / "a.txt")], kind="char")
+    train, valid = texts(dataset, "train"), texts(dataset, "valid")
+    assert sum(map(len, train + valid)) == len(text)
+    assert 0 < sum(map(len, valid)) < 0.3 * len(text)
+    assert all(piece in text for piece in train + valid)
+    rebuilt = sorted(train + valid, key=text.index) if len(set(train + valid)) == len(train + valid) else None
+    assert rebuilt is None or "".join(rebuilt) == text
+
+
+def test_a_set_s_phrasings_stay_on_one_side(tmp_path):
+    rows = [{"ask": [f"第{n}问", f"换个说法问{n}"], "answer": [f"答{n}。"]} for n in range(60)]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+    dataset = prepare([str(tmp_path / "a.jsonl")], kind="char")
+    assert dataset.has_dialogue
+    valid = texts(dataset, "valid")
+    held_out = [n for n in range(60) if hash_share(f"第{n}问") < HELD_OUT_SHARE]
+    assert len(valid) == 2 * len(held_out) > 0
+
+
+def test_marks_open_documents_questions_and_answers(tmp_path):
+    rows = [{"turns": [["问", "甲"], ["答", "乙"], ["问", "丙"], ["答", "丁"]]}] * 30
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+    dataset = prepare([str(tmp_path / "a.jsonl")], kind="char", valid=[str(tmp_path / "a.jsonl")])
+    t = dataset.tokenizer
+    [甲, 乙, 丙, 丁] = [t.encode(c)[0] for c in "甲乙丙丁"]
+    expected = [t.document, t.ask, 甲, t.answer, 乙, t.ask, 丙, t.answer, 丁]
+    assert list(dataset.train.document(0))[: len(expected)] == expected
+
+
+def test_a_text_of_ones_own_to_validate_keeps_all_for_training(tmp_path):
+    (tmp_path / "v.txt").write_text("别的文字。" * 30, encoding="utf-8")
+    dataset = prepare([folder_of(tmp_path / "a", 30)], kind="char", valid=[str(tmp_path / "v.txt")])
+    assert texts(dataset, "valid") == ["别的文字。" * 30]
+    assert len(texts(dataset, "train")) == 30
+
+
+def test_what_was_prepared_is_found_again_and_changes_are_seen(tmp_path):
+    source = folder_of(tmp_path / "a", 30)
+    first = prepare([source], kind="char")
+    assert prepare([source], kind="char").key == first.key
+    assert texts(open_dataset(first.key), "valid") == texts(first, "valid")
+    assert prepare([source], kind="subword").key != first.key
+    (tmp_path / "a" / "000.txt").write_text("改了。" * 50, encoding="utf-8")
+    assert prepare([source], kind="char").key != first.key
+    with pytest.raises(FileNotFoundError):
+        open_dataset("gone")
+    assert not list(cache_folder().glob("reading-*"))
+
+
+def test_too_little_text_is_said(tmp_path):
+    (tmp_path / "a.txt").write_text("字", encoding="utf-8")
+    with pytest.raises(CorpusError, match="only 1 characters"):
+        prepare([str(tmp_path / "a.txt")], kind="char")
+
+
+def test_what_was_read_is_said(tmp_path):
+    source = folder_of(tmp_path / "a", 30)
+    (tmp_path / "a" / "x.txt").write_bytes((SENTENCE * 9).encode("gb18030"))
+    (tmp_path / "a" / "y.png").touch()
+    said = []
+    prepare([source], kind="char", say=said.append)
+    assert "31 documents" in said[0]
+    assert "1 in gb18030" in said[0]
+    assert "skipped 1: y.png" in said[1]
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    def peak(megabytes: int) -> int:
+        path = tmp_path / f"{megabytes}.txt"
+        path.write_text(SENTENCE * (megabytes * 14_000), encoding="utf-8")
+        tracemalloc.start()
+        prepare([str(path)], kind="char")
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    peak(1)
+    assert peak(16) < peak(4) + 4_000_000
