@@ -215,8 +215,9 @@ def test_train_says_how_to_chat_and_never_overwrites(charrnn, corpus_file, tmp_p
 
 def test_reports_for_programs(charrnn, corpus_file):
     rows = [json.loads(row) for row in charrnn("train", corpus_file, *SMALL, "--json").stdout.splitlines()]
-    assert rows[-1]["score"] if "score" in rows[-1] else rows[-1]
-    assert len(rows) > 2
+    assert [row["step"] for row in rows if row["report"] == "stepped"] == list(range(1, 21))
+    assert rows[-1]["report"] == "finished"
+    assert rows[-1]["score"]["characters"] > 0
 
 
 def test_dry_run_leaves_nothing(charrnn, corpus_file, tmp_path):

@@ -8,7 +8,9 @@ from textual.events import Paste
 from textual.pilot import Pilot
 from textual.selection import SELECT_ALL
 
+import charrnn
 from charrnn.errors import ModelError
+from charrnn.plain import plain
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
 from tui.screens.help import HelpScreen
@@ -85,6 +87,24 @@ async def test_a_question_is_answered_on_screen():
         assert "什么是隐藏状态？\n隐藏状态是网络的记忆。\n温度 0.80 · 种子 7 · 11 字" in app.transcript
         assert "1.50 比特/字" in app.transcript
         assert app.ready
+
+
+async def test_the_model_that_ships_answers_and_continues():
+    """The real session; what it says is the model's affair, that it says it as the library would is ours."""
+    model = charrnn.load()
+    sampling = charrnn.SamplingConfig(temperature=0.3, seed=1)
+    expected = "".join(piece.text for piece in model.chat(sampling).say("什么是隐藏状态？"))
+    async with Opening(lambda: model.chat(sampling)) as app:
+        await app.pilot.press(*["alt+down"] * 10)  # the slider, from 0.80 to 0.30
+        await app.send("什么是隐藏状态？")
+        await app.until(lambda: "种子 1" in app.transcript)
+        assert f"什么是隐藏状态？\n{plain(expected)}\n温度 0.30" in app.transcript
+        await app.pilot.press("ctrl+t")
+        await app.send("循环神经网络")
+        await app.until(lambda: len(app.transcript) > 2000)
+        await app.pilot.press("escape")
+        await app.until(lambda: STRINGS["zh"]["stopped"] in app.transcript)
+        assert "循环神经网络" in app.transcript
 
 
 async def test_keys_are_taken_before_the_model_is_there_and_answered_when_it_is():
