@@ -45,7 +45,7 @@ class ModelConfig(Architecture):
     @property
     def input_scale(self) -> float:
         """What an embedding is multiplied by: √D where its matrix is the head's too, whose rows have a length near 1
-        (Vaswani et al. 2017, section 3.4), so that inputs begin with variance 1 either way."""
+        (Vaswani et al. 2017, section 3.4), so that inputs begin alike either way."""
         return math.sqrt(self.width) if self.tied else 1.0
 
     def __post_init__(self) -> None:

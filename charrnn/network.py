@@ -54,10 +54,10 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, how: Literal["charrnn", "torch"]) -> None:
-        """Inputs of variance 1 and logits of about 1, either way; the cells begin as theirs or as torch's layers do."""
-        std = 1 / self.config.input_scale
-        nn.init.normal_(self.embedding.weight, std=std)
-        if how == "torch":
+        """Inputs of deviation 1/2 and logits of about 1; or all as torch's own layers begin, inputs of deviation 1."""
+        like_torch = how == "torch"
+        nn.init.normal_(self.embedding.weight, std=(1.0 if like_torch else 0.5) / self.config.input_scale)
+        if like_torch:
             for layer in self.cells():
                 layer.reset_like_torch()
             return
