@@ -60,6 +60,7 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
 LOSS_MEMORY = 0.98  # of the running mean
+UNPLANNED = Plan(1 << 40, 1, None, 0.0)  # the rate hardly rises from zero: calibration steps cost the same and move nothing
 
 
 class Trainer:
@@ -81,7 +82,7 @@ class Trainer:
         self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
-        self.plan = Plan(1, 1, None, 0.0)
+        self.plan = UNPLANNED
         self.metrics: list[str] = []
         self._started = started
         self._reset(None)

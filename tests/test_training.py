@@ -202,6 +202,15 @@ def test_minutes_are_kept(dataset, tmp_path):
     assert make_plan(TrainingConfig(steps=7), costs, windows=50).steps == 7
 
 
+def test_calibration_times_whole_steps(dataset, tmp_path, monkeypatch):
+    """A step that blows up ends early: a plan made of such steps would be too long."""
+    real, losses = Trainer._step, []
+    monkeypatch.setattr(Trainer, "_step", lambda self: losses.append(real(self)) or losses[-1])
+    begin(dataset, tmp_path / "m", steps=0, minutes=1.0, threads=0)
+    assert len(losses) > 10
+    assert None not in losses
+
+
 def test_the_schedule_rises_stays_and_falls():
     config = TrainingConfig(learning_rate=1.0, warmup=0.1, decay=0.5)
     rates = [scheduled_rate(config, step, 100) for step in range(100)]
