@@ -206,6 +206,33 @@ def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--
 
 
 @app.command
+def corpus(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Say what the bundled corpora hold, and whether they keep their rules; 1 where they do not.
+
+    Parameters
+    ----------
+    as_json
+        One object, for programs.
+    """
+    from dataclasses import asdict
+
+    from charrnn.corpus import bundled_root
+    from charrnn.corpus_report import examine
+
+    report = examine(bundled_root())
+    if as_json:
+        print_json(asdict(report))
+    else:
+        for name, value in report.rows():
+            print(f"{name:<46}{value}")
+        for text, one, other in report.longest_repeats[:3]:
+            print(f"in {one} and in {other}: {text}")
+    for line in report.broken:
+        print(line, file=sys.stderr)
+    return FAILED if report.broken else OK
+
+
+@app.command
 def train(
     *sources: str,
     out: Path | None = None,

@@ -7,6 +7,7 @@ limit). What a folder holds that is no text is skipped, counted and named.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -21,6 +22,7 @@ from charrnn.textfile import Errors, TextFile, front_matter
 BUNDLED = {"corpus": ("articles", "dialogues")} | {name: (name,) for name in ("articles", "dialogues", "binary")}
 TEXT, RECORDS, PACKED = (".txt", ".md"), (".jsonl", ".json"), (".gz", ".zst")
 LARGEST_JSON = 256 << 20
+FEWEST_PHRASINGS = 4  # of a set that one of them is held out of
 NAMED_SKIPS = 100
 ASK, ANSWER = ("问", "user", "human", "ask"), ("答", "assistant", "gpt", "answer")
 
@@ -60,6 +62,19 @@ class ReadingReport:
         self.skipped += 1
         if len(self.skipped_names) < NAMED_SKIPS:
             self.skipped_names.append((name, why))
+
+
+def hash_share(name: str) -> float:
+    """A number in [0, 1) that is the same for a name for ever."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+
+
+def held_out_phrasing(asks: Sequence[str]) -> str | None:
+    """The phrasing of a question set that is never trained on, so that answers can be measured on it.
+
+    Chosen by a hash, and never the first, which names the set; None for a set of few.
+    """
+    return min(asks[1:], key=hash_share) if len(asks) >= FEWEST_PHRASINGS else None
 
 
 def bundled_root() -> Path:
@@ -207,13 +222,14 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _record_documents(record: Any, name: str, where: str) -> Iterator[Document]:
-    """The documents of one record; a question set gives one a phrasing, each with one of its answers in turn."""
+    """The documents of one record; a set gives one a phrasing (but the held-out one), with its answers in turn."""
     match record:
         case {"text": str(text)}:
             yield Document(name, iter([Part("text", _sound(text))]))
         case {"ask": str() | [_, *_] as asks, "answer": str() | [_, *_] as answers}:
             asks, answers = (_strings(x, where) for x in (asks, answers))
-            for i, ask in enumerate(asks):
+            held_out = held_out_phrasing(asks)
+            for i, ask in enumerate(ask for ask in asks if ask != held_out):
                 yield _dialogue(asks[0], [("ask", ask), ("answer", answers[i % len(answers)])])
         case {"turns": [_, *_] as turns}:
             yield _conversation(turns, lambda turn: (turn[0], turn[1]), where)

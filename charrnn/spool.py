@@ -13,18 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from charrnn.corpus import Document, Role
+from charrnn.corpus import Document, Role, hash_share
 
 HELD_OUT_SHARE = 0.1
 FEWEST_DOCUMENTS = 20
 BLOCKS = 50
 READ_CHARACTERS = 1 << 16
 ROLES: tuple[Role, ...] = ("text", "ask", "answer")
-
-
-def hash_share(name: str) -> float:
-    """A number in [0, 1) that is the same for a name for ever."""
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
 @dataclass

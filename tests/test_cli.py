@@ -192,6 +192,13 @@ def test_help_and_version(charrnn):
     assert "--temperature" in charrnn("generate", "--help").stdout.decode()
 
 
+def test_the_corpora_say_what_they_hold(charrnn):
+    done = charrnn("corpus")
+    assert "question sets" in done.stdout.decode()
+    assert done.stderr == b""
+    assert json.loads(charrnn("corpus", "--json").stdout)["broken"] == []
+
+
 # Training ------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.corpus import BUNDLED, ReadingReport, bundled_root, read_corpus
+from charrnn.corpus import BUNDLED, ReadingReport, bundled_root, held_out_phrasing, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.textfile import BLOCK_BYTES, PIECE_CHARACTERS, TextFile
 
@@ -204,9 +204,20 @@ def test_records(tmp_path, name):
 
 
 def test_answers_are_dealt_to_the_phrasings_in_turn(tmp_path):
-    record = {"ask": list("甲乙丙丁戊"), "answer": ["一", "二"]}
+    record = {"ask": list("甲乙丙"), "answer": ["一", "二"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(record), "utf-8")
-    assert [parts[1][1] for _, parts in read(tmp_path)] == list("一二一二一")
+    assert [parts[1][1] for _, parts in read(tmp_path)] == list("一二一")
+
+
+def test_one_phrasing_of_a_set_is_not_read(tmp_path):
+    """By a hash of its own, so it stays the same whatever else is added; never the first, which names the set."""
+    asks = [f"第{n}种问法" for n in range(9)]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"ask": asks, "answer": ["一"]}), "utf-8")
+    held_out = held_out_phrasing(asks)
+    assert held_out in asks[1:]
+    assert [parts[0][1] for _, parts in read(tmp_path)] == [ask for ask in asks if ask != held_out]
+    assert held_out_phrasing([*asks[:5], held_out, *asks[5:]]) == held_out
+    assert held_out_phrasing(asks[:3]) is None
 
 
 WRONG_RECORDS = """\
