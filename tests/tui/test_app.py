@@ -5,6 +5,7 @@ import threading
 import pytest
 from rich.cells import cell_len
 from textual.events import Paste
+from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.selection import SELECT_ALL
 
@@ -353,6 +354,18 @@ async def test_reader_who_scrolled_up_is_left_there():
         await app.until(lambda: len(app.transcript) > length + 3000)
         assert "▍" in app.lines()
         await app.pilot.press("escape")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_help_is_read_whole_at_80_columns(language):
+    async with Opening(ScriptedSession([]), language=language) as app:
+        await app.pilot.press("f1")
+        await app.pilot.pause()
+        text = app.pilot.app.screen.query_one("#help Static")
+        shown = "".join(strip.text for strip in text.render_lines(Region(0, 0, *text.size)))
+        for said in STRINGS[language]["help_text"].replace("\t", "").split():
+            assert said in "".join(shown.split())
+        assert "…" not in shown
 
 
 async def test_help_and_palette():

@@ -11,7 +11,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.lines import wrap
 from tui.strings import STRINGS, Language
+
+TEXT_WIDTH = 56  # cells, beside the keys, in a page of 76
 
 
 class HelpScreen(ModalScreen[None]):
@@ -27,9 +30,10 @@ class HelpScreen(ModalScreen[None]):
         """Keys on the left, what they do on the right."""
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, style="bold")
-        table.add_column()
+        table.add_column(overflow="fold")
         for row in self._words["help_text"].split("\n"):
-            table.add_row(*row.split("\t"))
+            key, _, text = row.partition("\t")
+            table.add_row(key, "\n".join(text[start:end] for start, end in wrap(text, TEXT_WIDTH)))
         with VerticalScroll(id="help") as page:
             page.border_title = self._words["help"]
             page.border_subtitle = self._words["help_close"]
