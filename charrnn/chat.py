@@ -132,7 +132,7 @@ class ChatSession:
             return stream.generate(
                 lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer}
             )
-        stream.read([tokenizer.ask, *tokenizer.encode(text), tokenizer.answer])
+        stream.ask(text)
         return stream.generate(
             lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.answer}, stops=marks, at_least=1
         )

@@ -29,10 +29,13 @@ class Architecture:
     """Length of a token's embedding and of a layer's hidden state."""
     tied: bool = False
     """Use the embedding matrix as the head's weights, too."""
+    summary: int = 128
+    """Length of the vector in which a question reaches its answer, where there is dialogue; 0 is none."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.layers <= 64, f"layers must be between 1 and 64, not {self.layers}")
         _require(1 <= self.width <= 16384, f"width must be between 1 and 16384, not {self.width}")
+        _require(0 <= self.summary <= 4096, f"summary must be between 0 and 4096, not {self.summary}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class ModelConfig(Architecture):
 
     vocabulary: int
     """Number of tokens V, special ones included."""
+    summary: int = 0
+    """Length of the vector in which a question reaches its answer; 0: it has none."""
 
     @property
     def input_scale(self) -> float:
@@ -112,6 +117,8 @@ class TrainingConfig(Architecture):
     """Positions T of a window: the length of truncated back-propagation."""
     dropout: float = 0.2
     """Share of a layer's outputs dropped in training."""
+    forget: float = 0.3
+    """Share of a question's runs of characters left out of its summary in training."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW (Loshchilov and Hutter 2019), or plain gradient descent, θ ← θ − α∇L."""
     learning_rate: float = 0.0
@@ -127,6 +134,8 @@ class TrainingConfig(Architecture):
     initialisation: Literal["charrnn", "torch"] = "charrnn"
     """How weights begin: ours, or as torch's own layers do, for comparison."""
 
+    keep: Literal["best", "last"] = "best"
+    """The finished model's weights: those of the best held-out score, or the last, which have learned most by heart."""
     patience: int = 0
     """Stop after this many evaluations without a better held-out score; 0 only says so."""
     seed: int = 0
@@ -150,6 +159,7 @@ class TrainingConfig(Architecture):
         _require(1 <= self.batch <= 65536, f"batch must be between 1 and 65536, not {self.batch}")
         _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
         _require(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
+        _require(0 <= self.forget < 1, f"forget must be at least 0 and below 1, not {self.forget}")
         _require(
             self.learning_rate >= 0 and math.isfinite(self.learning_rate),
             f"learning-rate must be 0 (default) or more, not {self.learning_rate}",

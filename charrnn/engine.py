@@ -2,10 +2,12 @@
 
 The same recurrences as in `cells`, with the weights as they are stored, one position at a time for B streams.
 A state is a tuple of arrays (B, H) a layer and is never changed in place: to keep one is to keep a reference.
+A summary, where one is given, is the vector (S) of the question that is being answered: see `question`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -13,12 +15,15 @@ import numpy.typing as npt
 
 from charrnn.config import ModelConfig
 from charrnn.errors import ModelError
+from charrnn.question import Bag
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 CellState = tuple[Array, ...]
 State = tuple[CellState, ...]
 Weights = Mapping[str, Array]
+EPSILON = 1e-6
+BUCKETS = 1 << 14  # of runs of characters, for summaries of questions
 # (W_xh x + b at one position (B, G·H), state before, W_hhᵀ (H, G·H), the layer's weights) -> state after, h first
 Step = Callable[[Array, CellState, Array, Weights], CellState]
 
@@ -85,6 +90,9 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D), "head.bias": (V,)}
     if not config.tied:
         shapes["head.weight"] = (V, D)
+    if S := config.summary:
+        shapes |= {"summary.table.weight": (BUCKETS, S), "summary.rarity": (BUCKETS,)}
+        shapes |= {"summary.to_input.weight": (D, S), "summary.to_head.weight": (D, S)}
     for layer in range(config.layers):
         for name, shape in CELLS[config.cell].shapes(D, D).items():
             shapes[f"layers.{layer}.{name}"] = shape
@@ -101,6 +109,9 @@ class Engine:
         self._embedding = full["embedding.weight"]
         self._head_t = full.get("head.weight", self._embedding).T
         self._head_bias = full["head.bias"]
+        self._summary = {
+            name.removeprefix("summary."): array for name, array in full.items() if name.startswith("summary.")
+        }
         self._layers = [
             {name: full[f"layers.{i}.{name}"] for name in self.form.shapes(1, 1)} for i in range(config.layers)
         ]
@@ -108,22 +119,31 @@ class Engine:
         self._w_x_t = [np.ascontiguousarray(layer["w_x"].T) for layer in self._layers]
         self._w_h_t = [np.ascontiguousarray(layer["w_h"].T) for layer in self._layers]
 
+    def summary(self, bag: Bag) -> Array:
+        """The question as a vector (S): Σ weight · rarity · row of the table, brought to a mean square of 1."""
+        buckets = np.asarray(bag.buckets, np.int64)
+        weights = np.asarray(bag.weights, np.float32) * self._summary["rarity"][buckets]
+        total = weights @ self._summary["table.weight"][buckets]
+        return np.asarray(total / math.sqrt(float(np.mean(total * total)) + EPSILON), np.float32)
+
     def initial_state(self, streams: int = 1) -> State:
         """Zeros: how every document begins."""
         zeros = np.zeros((streams, self.config.width), np.float32)
         return tuple((zeros,) * self.form.state_parts for _ in range(self.config.layers))
 
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def step(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
         """One token for each stream, (B,), and the state before it → logits (B, V) and the state after it."""
-        h, state = self.advance(ids[None], state)
+        h, state = self.advance(ids[None], state, summary)
         return self.logits(h[0]), state
 
-    def advance(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """Given tokens (T, B) and the state before them → the last layer's h (T, B, H) and the state after them.
+    def advance(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
+        """Given tokens (T, B) and the state before them → what the head reads, (T, B, H), and the state after them.
 
         A layer's input products are one matrix product for the window, as in training.
         """
         x = self._embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
+        if summary is not None:
+            x = x + self._summary["to_input.weight"] @ summary
         after = []
         for layer, w_x_t, w_h_t, before in zip(self._layers, self._w_x_t, self._w_h_t, state, strict=True):
             xs = x @ w_x_t + layer["b"]
@@ -132,6 +152,8 @@ class Engine:
                 before = self.form.step(xs[t], before, w_h_t, layer)
                 x[t] = before[0]
             after.append(before)
+        if summary is not None:
+            x = x + self._summary["to_head.weight"] @ summary
         return x, tuple(after)
 
     def logits(self, h: Array) -> Array:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn.corpus import Document
-from charrnn.engine import Array, Engine, Ids
+from charrnn.engine import BUCKETS, Array, Engine, Ids
 from charrnn.errors import CorpusError
+from charrnn.question import Asked
 from charrnn.tokenizer import Tokenizer
 
 POSITIONS = 128  # scored at once
@@ -69,6 +70,7 @@ class _Scorer:
         self._engine = engine
         self._state = engine.initial_state(1)
         self._last = tokenizer.document
+        self.summary: Array | None = None
 
     def add(self, ids: list[int]) -> float:
         """The bits of the next tokens."""
@@ -76,7 +78,7 @@ class _Scorer:
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
         bits = 0.0
         for start in range(0, len(targets), POSITIONS):
-            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state)
+            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state, self.summary)
             bits += token_bits(self._engine.logits(h[:, 0]), targets[start : start + POSITIONS])
         if ids:
             self._last = ids[-1]
@@ -95,10 +97,16 @@ def score_documents(engine: Engine, tokenizer: Tokenizer, documents: Iterable[Do
     total = TextScore()
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
-        scorer = _Scorer(engine, tokenizer)
+        scorer, asked = _Scorer(engine, tokenizer), Asked(BUCKETS)
         for part in document.parts:
-            ids = ([marks[part.role]] if part.role in marks else []) + tokenizer.encode(part.text)
-            total += TextScore(scorer.add(ids), len(ids), len(part.text), len(part.text.encode()))
+            bits, ids = 0.0, tokenizer.encode(part.text)
+            if part.role in marks:
+                bits += scorer.add([marks[part.role]])
+                answers = part.role == "answer"
+                scorer.summary = engine.summary(asked.bag()) if answers and engine.config.summary else None
+                asked = asked.answer(part.text) if answers else asked.ask(part.text)
+            bits += scorer.add(ids)
+            total += TextScore(bits, len(ids) + (part.role in marks), len(part.text), len(part.text.encode()))
     if not total.characters:
         raise CorpusError("there is no text to score")
     return total

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from charrnn.config import SamplingConfig
-from charrnn.engine import Array, Engine, State
+from charrnn.engine import BUCKETS, Array, Engine, State
+from charrnn.question import Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
 
@@ -41,6 +42,9 @@ class Place:
     state: State
     logits: Array
     recent: tuple[int, ...]
+    asked: Asked
+    summary: Array | None
+    answered: str
 
 
 class Stream:
@@ -52,28 +56,45 @@ class Stream:
         self.state: State = engine.initial_state(1)
         self.logits: Array = np.zeros(engine.config.vocabulary, np.float32)
         self.recent: deque[int] = deque(maxlen=RECENT)
+        self._asked = Asked(BUCKETS)
+        self._summary: Array | None = None  # of the question that is being answered
+        self._answered: list[str] = []
         self.read([tokenizer.document])
 
     def mark(self) -> Place:
         """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
-        return Place(self.state, self.logits, tuple(self.recent))
+        answered = "".join(self._answered)
+        return Place(self.state, self.logits, tuple(self.recent), self._asked, self._summary, answered)
 
     def go_to(self, place: Place) -> None:
         """Back to a place that `mark` gave."""
         self.state, self.logits = place.state, place.logits
         self.recent = deque(place.recent, maxlen=RECENT)
+        self._asked, self._summary, self._answered = place.asked, place.summary, [place.answered]
 
     def read(self, ids: Sequence[int]) -> None:
         """Go on past given tokens, window by window; only the last needs its logits."""
         for start in range(0, len(ids), READ_POSITIONS):
             window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
-            h, self.state = self._engine.advance(window, self.state)
+            h, self.state = self._engine.advance(window, self.state, self._summary)
             self.logits = self._engine.logits(h[-1])[0]
         self.recent.extend(ids[-RECENT:])
 
     def read_text(self, text: str) -> None:
         """Go on past a text."""
         self.read(self._tokenizer.encode(text))
+
+    def ask(self, question: str) -> None:
+        """Go on past a question, to where its answer begins."""
+        tokenizer = self._tokenizer
+        self.read([tokenizer.ask])
+        if self._answered:
+            self._asked, self._answered = self._asked.answer("".join(self._answered)), []
+        self._asked, self._summary = self._asked.ask(question), None
+        self.read_text(question)
+        if self._engine.config.summary:
+            self._summary = self._engine.summary(self._asked.bag())
+        self.read([tokenizer.answer])
 
     def generate(
         self,
@@ -104,6 +125,8 @@ class Stream:
             surprise = _bits(logits, token)
             self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
+            if self._summary is not None:
+                self._answered.append(text)
             yield Piece(text, token, surprise)
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from charrnn.answers import Answers
+from charrnn.engine import BUCKETS
 from charrnn.evaluation import TextScore
 from charrnn.network import Network
+from charrnn.question import Bag
 from charrnn.tokenizer import Tokenizer
-from charrnn.tokens import Ids, TokenFile
+from charrnn.tokens import Ids, Piece, TokenFile
 
 PIECE = 512  # tokens of a piece of the quick score
 QUICK_TOKENS = 40_000  # scored at most by the quick score
@@ -27,22 +31,34 @@ POSITIONS = 64  # scored at once
 IGNORED = -100
 
 
+class _Row(NamedTuple):
+    """Tokens to score: those of a document from `start` on, after its mark."""
+
+    ids: Ids
+    document: int
+    start: int
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """Up to ROWS token sequences side by side: inputs and targets (T, B), targets past a row's end IGNORED."""
+    """Up to ROWS token sequences side by side: inputs and targets (T, B), targets past a row's end IGNORED; and at each
+    position the number of the bag that says what is being answered, 0 for none."""
 
     inputs: Ids
     targets: Ids
+    where: Ids
+    bags: list[Bag]
 
     @classmethod
-    def of(cls, rows: list[Ids]) -> _Rows:
-        longest = max(len(row) for row in rows) - 1
+    def of(cls, rows: list[_Row], answers: Answers) -> _Rows:
+        longest = max(len(row.ids) for row in rows) - 1
         inputs = np.zeros((longest, len(rows)), np.int64)
         targets = np.full((longest, len(rows)), IGNORED, np.int64)
         for b, row in enumerate(rows):
-            inputs[: len(row) - 1, b] = row[:-1]
-            targets[: len(row) - 1, b] = row[1:]
-        return cls(inputs, targets)
+            inputs[: len(row.ids) - 1, b] = row.ids[:-1]
+            targets[: len(row.ids) - 1, b] = row.ids[1:]
+        pieces = [Piece(b, 1, row.document, row.start, len(row.ids) - 2) for b, row in enumerate(rows)]
+        return cls(inputs, targets, *answers.at(pieces, inputs.shape))
 
 
 class HeldOut:
@@ -51,6 +67,7 @@ class HeldOut:
     def __init__(self, tokens: TokenFile, tokenizer: Tokenizer) -> None:
         self._tokens = tokens
         self._mark = tokenizer.document
+        self._answers = Answers(tokens, tokenizer, BUCKETS)
         texts = [tokenizer.token_bytes(i) for i in range(tokenizer.size)]
         self._bytes = np.array([len(t) for t in texts])
         # A character begins with a byte that is no continuation byte, so counts add up whatever the cut.
@@ -62,8 +79,7 @@ class HeldOut:
         keep = max(1, QUICK_TOKENS // PIECE)
         if len(pieces) > keep:
             pieces = [pieces[i * len(pieces) // keep] for i in range(keep)]
-        rows = [np.concatenate([[self._mark], self._tokens.document(d, start, stop)]) for d, start, stop in pieces]
-        return self._score(network, rows)
+        return self._score(network, [self._row(d, start, stop) for d, start, stop in pieces])
 
     def exact_score(self, network: Network, limit: int | None = None, batches: int | None = None) -> TextScore:
         """Every document from its mark and a zero state to its end.
@@ -74,7 +90,7 @@ class HeldOut:
         order = self._by_length()[: None if batches is None else batches * ROWS]
         total = TextScore()
         for start in range(0, len(order), ROWS):
-            rows = [self._tokens.document(d, 0, stop) for d in order[start : start + ROWS]]
+            rows = [self._row(d, 1, stop) for d in order[start : start + ROWS]]
             total += self._score(network, rows)
         return total
 
@@ -94,10 +110,13 @@ class HeldOut:
             for start in range(1, n, PIECE)
         ]
 
-    def _score(self, network: Network, rows: list[Ids]) -> TextScore:
-        rows = sorted((row for row in rows if len(row) > 1), key=len, reverse=True)
-        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS])) for i in range(0, len(rows), ROWS))
-        targets = np.concatenate([row[1:] for row in rows]) if rows else np.empty(0, np.int64)
+    def _row(self, document: int, start: int, stop: int | None) -> _Row:
+        return _Row(np.concatenate([[self._mark], self._tokens.document(document, start, stop)]), document, start)
+
+    def _score(self, network: Network, rows: list[_Row]) -> TextScore:
+        rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))
+        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS], self._answers)) for i in range(0, len(rows), ROWS))
+        targets = np.concatenate([row.ids[1:] for row in rows]) if rows else np.empty(0, np.int64)
         return TextScore(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
 
 
@@ -109,8 +128,9 @@ def _bits(network: Network, rows: _Rows) -> float:
     network.eval()
     state = network.initial_state(rows.inputs.shape[1])
     nats = 0.0
-    for x, y in _windows(rows):
-        logits, state = network(torch.from_numpy(x).to(device), state)
+    for x, y, where in _windows(rows):
+        summary = network.summaries(torch.from_numpy(where).to(device), rows.bags)
+        logits, state = network(torch.from_numpy(x).to(device), state, summary)
         loss = functional.cross_entropy(
             logits.flatten(0, 1).float(),
             torch.from_numpy(y).to(device).flatten(),
@@ -122,6 +142,7 @@ def _bits(network: Network, rows: _Rows) -> float:
     return nats / math.log(2)
 
 
-def _windows(rows: _Rows) -> Iterator[tuple[Ids, Ids]]:
+def _windows(rows: _Rows) -> Iterator[tuple[Ids, Ids, Ids]]:
     for start in range(0, len(rows.inputs), POSITIONS):
-        yield rows.inputs[start : start + POSITIONS], rows.targets[start : start + POSITIONS]
+        window = slice(start, start + POSITIONS)
+        yield rows.inputs[window], rows.targets[window], rows.where[window]

@@ -5,6 +5,7 @@ Time first everywhere: T positions, B streams, V vocabulary, D width, L layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from charrnn.cells import CELLS, Cell, State
 from charrnn.config import ModelConfig
+from charrnn.engine import BUCKETS, EPSILON
 from charrnn.errors import UsageError
+from charrnn.question import Bag
 
 
 class SharedDropout(nn.Module):
@@ -28,6 +31,30 @@ class SharedDropout(nn.Module):
             return x
         keep = 1 - self.p
         return x * torch.empty_like(x[:1]).bernoulli_(keep).div_(keep)
+
+
+class Summary(nn.Module):
+    """Questions as vectors, and their way to the input and the head of every step of their answers; see `question`."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(BUCKETS, size, mode="sum")
+        self.rarity = nn.Parameter(torch.ones(BUCKETS), requires_grad=False)
+        self.to_input = nn.Linear(size, width, bias=False)
+        self.to_head = nn.Linear(size, width, bias=False)
+        nn.init.normal_(self.table.weight, std=0.05)
+        nn.init.zeros_(self.to_head.weight)
+
+    def forward(self, bags: Sequence[Bag], drop: float = 0.0) -> Tensor:
+        """N bags → (N, S), each of mean square 1; a share `drop` of their runs is left out while training."""
+        device = self.rarity.device
+        buckets = torch.tensor([b for bag in bags for b in bag.buckets], device=device)
+        weights = torch.tensor([w for bag in bags for w in bag.weights], device=device)
+        offsets = torch.tensor([0, *(len(bag.buckets) for bag in bags[:-1])], device=device).cumsum(0)
+        if self.training and drop:
+            weights = weights * torch.empty_like(weights).bernoulli_(1 - drop)
+        total: Tensor = self.table(buckets, offsets, per_sample_weights=weights * self.rarity[buckets])
+        return nn.functional.rms_norm(total, total.shape[-1:], eps=EPSILON)
 
 
 class Network(nn.Module):
@@ -50,6 +77,7 @@ class Network(nn.Module):
         if config.tied:
             self.head.weight = self.embedding.weight
         self.dropout = SharedDropout(dropout)
+        self.summary = Summary(config.summary, config.width) if config.summary else None
         self._initialise(initialisation)
 
     @torch.no_grad()
@@ -73,17 +101,32 @@ class Network(nn.Module):
         """Zeros for B streams, a tuple a layer: how every document begins."""
         return [layer.initial_state(streams) for layer in self.cells()]
 
-    def hidden(self, ids: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
-        """Token ids (T, B) and the state before them → the last layer's h (T, B, D) and the state after them."""
-        x = self.dropout(self.embedding(ids) * self.config.input_scale)
+    def hidden(self, ids: Tensor, state: list[State], summary: Tensor | None = None) -> tuple[Tensor, list[State]]:
+        """Token ids (T, B) and the state before them → what the head reads, (T, B, D), and the state after them.
+
+        `summary` (T, B, S) holds the vector of the question where there is one, and zeros elsewhere.
+        """
+        x = self.embedding(ids) * self.config.input_scale
+        if summary is not None and self.summary is not None:
+            x = x + self.summary.to_input(summary)
+        x = self.dropout(x)
         after: list[State] = []
         for layer, before in zip(self.cells(), state, strict=True):
             x, last = layer(x, before)
             x = self.dropout(x)
             after.append(last)
+        if summary is not None and self.summary is not None:
+            x = x + self.summary.to_head(summary)
         return x, after
 
-    def forward(self, ids: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
-        """Token ids (T, B) and the state before them → logits (T, B, V) and the state after them."""
-        h, after = self.hidden(ids, state)
+    def summaries(self, where: Tensor, bags: Sequence[Bag], drop: float = 0.0) -> Tensor | None:
+        """Numbers of bags (T, B), 0 for none, and the bags → the vector at each position (T, B, S); None for none."""
+        if self.summary is None or not bags:
+            return None
+        vectors = self.summary(bags, drop)
+        return torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])[where]
+
+    def forward(self, ids: Tensor, state: list[State], summary: Tensor | None = None) -> tuple[Tensor, list[State]]:
+        """Token ids (T, B), the state before them and summaries → logits (T, B, V) and the state after them."""
+        h, after = self.hidden(ids, state, summary)
         return self.head(h), after

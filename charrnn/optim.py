@@ -21,7 +21,7 @@ def make_optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Op
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=peak_rate(config), betas=(0.9, 0.98), eps=1e-8)
+    return torch.optim.AdamW(groups, lr=peak_rate(config), betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
 def peak_rate(config: TrainingConfig) -> float:

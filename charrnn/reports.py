@@ -44,7 +44,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run ended, and the model folder holds the best weights."""
+    """The run ended, and the model folder holds the weights that were kept."""
 
     path: Path
     score: TextScore

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,16 @@ class TokenFile:
         return self._tokens[first + start : first + stop].astype(np.int64)
 
 
+class Piece(NamedTuple):
+    """Part of a document in a window: its first position there, in which stream, and where it lies in the document."""
+
+    stream: int
+    position: int
+    document: int
+    start: int
+    length: int
+
+
 class Windows:
     """An epoch's windows: the documents permuted by seed and epoch, in B streams side by side, T positions at a time.
 
@@ -99,12 +110,20 @@ class Windows:
 
     def cut(self, epoch: int, index: int) -> tuple[Ids, Ids]:
         """Window `index` of an epoch: inputs and targets, each (T, B); the last of an epoch may be shorter."""
-        self._open(epoch)
-        start = index * self.window
-        stop = min(start + self.window, self.stretch)
-        rows = [self._read(b * self.stretch + start, stop - start + 1) for b in range(self.streams)]
-        block = np.stack(rows, axis=1)  # (T + 1, B)
+        block = np.empty((self._length(index) + 1, self.streams), np.int64)
+        for stream, position, document, start, length in self.pieces(epoch, index, targets=True):
+            block[position : position + length, stream] = self._tokens.document(document, start, start + length)
         return block[:-1], block[1:]
+
+    def pieces(self, epoch: int, index: int, *, targets: bool = False) -> Iterator[Piece]:
+        """What the inputs of a window are made of; with `targets`, also the position after them."""
+        self._open(epoch)
+        for stream in range(self.streams):
+            start = stream * self.stretch + index * self.window
+            yield from self._stretches(stream, start, self._length(index) + targets)
+
+    def _length(self, index: int) -> int:
+        return min(self.window, self.stretch - index * self.window)
 
     def _open(self, epoch: int) -> None:
         if epoch == self._epoch:
@@ -113,16 +132,13 @@ class Windows:
         self._starts = np.concatenate([[0], np.cumsum(self._tokens.lengths()[self._order])])
         self._epoch = epoch
 
-    def _read(self, position: int, length: int) -> Ids:
-        """Tokens [position : position + length] of the permuted text."""
-        return np.concatenate(list(self._stretches(position, length)))
-
-    def _stretches(self, position: int, length: int) -> Iterator[Ids]:
-        place = int(np.searchsorted(self._starts, position, side="right")) - 1
-        while length > 0:
-            offset = position - int(self._starts[place])
-            part = self._tokens.document(int(self._order[place]), offset, offset + length)
-            yield part
-            position += len(part)
-            length -= len(part)
+    def _stretches(self, stream: int, first: int, length: int) -> Iterator[Piece]:
+        """The parts of documents at [first : first + length] of the permuted text."""
+        place = int(np.searchsorted(self._starts, first, side="right")) - 1
+        done = 0
+        while done < length:
+            start = first + done - int(self._starts[place])
+            part = min(length - done, int(self._starts[place + 1]) - first - done)
+            yield Piece(stream, done, int(self._order[place]), start, part)
+            done += part
             place += 1

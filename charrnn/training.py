@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from charrnn.answers import Answers
 from charrnn.card import model_card, model_info
 from charrnn.checkpoint import (
     CARD,
@@ -35,6 +36,7 @@ from charrnn.checkpoint import (
 )
 from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.dataset import Dataset
+from charrnn.engine import BUCKETS
 from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore
 from charrnn.heldout import HeldOut
@@ -60,7 +62,8 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
 LOSS_MEMORY = 0.98  # of the running mean
-UNPLANNED = Plan(1 << 40, 1, None, 0.0)  # the rate hardly rises from zero: calibration steps cost the same and move nothing
+# For calibration: the rate hardly rises from zero, so that steps cost what they will cost, and move nothing.
+UNPLANNED = Plan(1 << 40, 1, None, 0.0)
 
 
 class Trainer:
@@ -76,10 +79,14 @@ class Trainer:
             layers=config.layers,
             width=config.width,
             tied=config.tied,
+            summary=config.summary if dataset.has_dialogue else 0,
             vocabulary=dataset.tokenizer.size,
         )
         self.device = choose_device(config)
         self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
+        self.answers = Answers(dataset.train, dataset.tokenizer, BUCKETS)
+        if self.model.summary:
+            self._rarity = torch.from_numpy(self.answers.rarity())
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
         self.plan = UNPLANNED
@@ -114,7 +121,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
             trainer = cls(config, open_dataset(settings), path, settings["precision"], started - progress.seconds)
             trainer.progress, trainer.plan = progress, plan
-            trainer.best_weights = read_model(path).weights
+            trainer.kept_weights = read_model(path).weights
             trainer.metrics = (path / METRICS).read_text(encoding="utf-8").splitlines()
             trainer.state = restore(tensors, trainer.network, trainer.optimizer)
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
@@ -153,7 +160,7 @@ class Trainer:
         p = self.progress
         rate = scheduled_rate(self.config, p.step, self.plan.steps) * p.rate_scale
         set_rate(self.optimizer, rate)
-        loss, state = self._loss(*self.windows.cut(p.epoch, p.index))
+        loss, state = self._loss(p.epoch, p.index)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         length = clip_gradients(self.network.parameters(), self.config.clip)
@@ -165,11 +172,19 @@ class Trainer:
         self._advance(state)
         return bits
 
-    def _loss(self, inputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]) -> tuple[torch.Tensor, Any]:
-        x, y = (torch.from_numpy(ids).to(self.device) for ids in (inputs, targets))
+    def _loss(self, epoch: int, index: int) -> tuple[torch.Tensor, Any]:
+        """The loss of a window, nats a token, and the state after it."""
+        x, y = (torch.from_numpy(ids).to(self.device) for ids in self.windows.cut(epoch, index))
+        summary = self._summaries(epoch, index, (x.shape[0], x.shape[1])) if self.model.summary else None
         with self._autocast():
-            logits, state = self.network(x, self.state)
+            logits, state = self.network(x, self.state, summary)
         return functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten()), state
+
+    def _summaries(self, epoch: int, index: int, shape: tuple[int, int]) -> torch.Tensor | None:
+        """What is being answered at each position of a window, (T, B, S)."""
+        where, bags = self.answers.at(self.windows.pieces(epoch, index), shape)
+        vectors = self.network.summaries(torch.from_numpy(where).to(self.device), bags, self.config.forget)
+        return vectors if vectors is None else functional.dropout(vectors, self.config.dropout)
 
     def _leaps(self, bits: float) -> bool:
         """Far above the running mean: a step from here would only carry the damage on."""
@@ -197,13 +212,15 @@ class Trainer:
         self.network = Network(self.model, dropout=self.config.dropout, initialisation=self.config.initialisation).to(
             self.device
         )
+        if self.network.summary is not None:
+            self.network.summary.rarity.data.copy_(self._rarity)
         if weights is not None:
             put_weights(self.network, weights)
         self.network.train()
         self.optimizer = make_optimizer(self.config, self.network)
         self.state = self.network.initial_state(self.windows.streams)
         self.progress = Progress()
-        self.best_weights = weights_of(self.network)
+        self.kept_weights = weights_of(self.network)
 
     def _measure(self) -> Costs:
         """Time every phase once, on a network that is thrown away."""
@@ -222,14 +239,15 @@ class Trainer:
         return Costs(time.monotonic() - self._started, step, evaluation, exact, longest)
 
     def _evaluate(self) -> Evaluated:
-        """Score, keep the best, save."""
+        """Score, keep the weights if they are to be kept, save."""
         p = self.progress
         score = self.held_out.quick_score(self.network).bits_per_character
-        if p.best is None or score < p.best:
-            p.best, p.best_step, p.worse = score, p.step, 0
-            self.best_weights = weights_of(self.network)
-        else:
-            p.worse += 1
+        better = p.best is None or score < p.best
+        p.worse = 0 if better else p.worse + 1
+        if p.best is None or better:
+            p.best, p.best_step = score, p.step
+        if better or self.config.keep == "last":
+            self.kept_weights = weights_of(self.network)
         p.seconds = time.monotonic() - self._started
         record = {
             "step": p.step,
@@ -244,14 +262,14 @@ class Trainer:
         return Evaluated(p.step, score, p.best, self._samples())
 
     def _files(self) -> dict[str, bytes]:
-        """The model folder of a run under way: the best weights, and everything to go on from here."""
+        """The model folder of a run under way: the weights to keep, and everything to go on from here."""
         settings = {
             "training": asdict(self.config),
             "precision": self.precision,
             "dataset": self.dataset.key,
             "corpus": asdict(self.dataset.facts),
         }
-        files = self._model_files(weights_bytes(self.best_weights, "float32"), None)
+        files = self._model_files(weights_bytes(self.kept_weights, "float32"), None)
         files[STATE] = state_json(self.progress, self.plan, settings)
         files[STATE_TENSORS] = capture(self.network, self.optimizer, self.state)
         return files
@@ -302,15 +320,15 @@ class Trainer:
         if p.worse in (2, 5, 10, 20) or p.worse == self.config.patience:
             yield Said(
                 f"no better on the held-out text since step {p.best_step} ({p.best:.3f} bits a character); "
-                "the best model is kept" + ("; stopping" if p.worse == self.config.patience else "")
+                f"the {self.config.keep} model is kept" + ("; stopping" if p.worse == self.config.patience else "")
             )
 
     def _finish(self) -> Finished:
-        """The best weights, rounded as they are stored, scored exactly, and the folder without its training state."""
-        put_weights(self.network, rounded(self.best_weights, self.config.store))
+        """The kept weights, rounded as they are stored, scored exactly, and the folder without its training state."""
+        put_weights(self.network, rounded(self.kept_weights, self.config.store))
         score = self.held_out.exact_score(self.network, self.plan.exact_limit)
         self.progress.seconds = time.monotonic() - self._started
-        write_folder(self.path, self._model_files(weights_bytes(self.best_weights, self.config.store), score))
+        write_folder(self.path, self._model_files(weights_bytes(self.kept_weights, self.config.store), score))
         return Finished(self.path, score, self.progress.best_step, time.monotonic() - self._started)
 
     # Figures ---------------------------------------------------------------------------------------------------

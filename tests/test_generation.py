@@ -13,8 +13,11 @@ import charrnn as package
 from charrnn.chat import ChatSession
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
+from charrnn.engine import BUCKETS
 from charrnn.errors import ModelError
 from charrnn.generation import first_characters, text_until
+from charrnn.question import Asked
+from charrnn.sampling import sample
 from charrnn.training import Trainer
 
 DIALOGUE = [
@@ -118,19 +121,35 @@ def test_an_answer_is_sampled_from_the_network_and_ends_by_itself(talker):
 
 
 def test_turns_continue_one_state(talker):
-    """Two turns are what one stream reads: question, answer, question; a fresh session answers from a fresh state."""
+    """Two turns step by step: one state all along, and with every step of an answer the summary of what was asked."""
     sampling = SamplingConfig(temperature=0.9, seed=5)
     session = talker.chat(sampling)
     first = [p.token for p in most(session.say("3加一是几"))]
     second = [p.token for p in most(session.say("再说一次"))]
-    tokenizer, stream = talker.tokenizer, talker.stream()
-    stream.read([tokenizer.ask, *tokenizer.encode("3加一是几"), tokenizer.answer, *first])
-    stream.read([tokenizer.ask, *tokenizer.encode("再说一次"), tokenizer.answer])
-    expected = stream.generate(
-        lambda: sampling, np.random.default_rng(5), barred={tokenizer.unknown, tokenizer.answer},
-        stops={tokenizer.document, tokenizer.ask}, at_least=1,
-    )  # fmt: skip
-    assert second == [p.token for p in most(expected)]
+    tokenizer, engine = talker.tokenizer, talker.engine
+    one = Asked(BUCKETS).ask("3加一是几")
+    two = one.answer(tokenizer.decode(first)).ask("再说一次")
+    read = [
+        ([tokenizer.document, tokenizer.ask, *tokenizer.encode("3加一是几")], None),
+        ([tokenizer.answer, *first, tokenizer.ask], engine.summary(one.bag())),
+        (tokenizer.encode("再说一次"), None),
+        ([tokenizer.answer], engine.summary(two.bag())),
+    ]
+    state = engine.initial_state()
+    for ids, summary in read:
+        for id in ids:
+            logits, state = engine.step(np.array([id]), state, summary)
+    rng, tokens = np.random.default_rng(5), []
+    for drawn in range(60):
+        logits[0, [tokenizer.unknown, tokenizer.answer]] = -np.inf
+        if drawn == 0:
+            logits[0, [tokenizer.document, tokenizer.ask]] = -np.inf
+        token = sample(logits[0], [], sampling, rng.random())
+        if token in (tokenizer.document, tokenizer.ask):
+            break
+        tokens.append(token)
+        logits, state = engine.step(np.array([token]), state, summary)
+    assert second == tokens
 
 
 def test_a_stopped_answer_keeps_its_text_and_its_state(talker):

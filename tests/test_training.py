@@ -187,6 +187,18 @@ def test_patience_stops_a_run_that_gets_no_better(dataset, tmp_path, monkeypatch
     assert isinstance(reports[-1], Finished)
 
 
+@pytest.mark.parametrize(("keep", "same"), [("best", True), ("last", False)])
+def test_the_weights_that_are_kept(keep, same, dataset, tmp_path, monkeypatch):
+    """The score never betters its first: the best weights are those that the run began with."""
+    trainer = begin(dataset, tmp_path / "m", keep=keep, store="float32")
+    first = weights_of(trainer.network)
+    monkeypatch.setattr(HeldOut, "quick_score", lambda *_: TextScore(bits=5.0, characters=1))
+    list(trainer.run())
+    kept = package.load(tmp_path / "m")
+    assert np.array_equal(kept.weights["head.weight"], first["head.weight"]) is same
+    assert kept.info["best_step"] == 0
+
+
 def test_minutes_are_kept(dataset, tmp_path):
     """A plan spends the budget: checked on its own figures, not on a clock."""
     costs = Costs(gone=10, step=0.1, evaluation=2, exact_position=0.001, longest_documents=[5000, 100])
@@ -225,7 +237,7 @@ def test_sgd_is_the_articles_rule(dataset, tmp_path):
     settings = {"optimizer": "sgd", "learning_rate": 0.5, "dropout": 0.0, "clip": 0.0, "warmup": 0.0, "decay": 0.0}
     trainer = begin(dataset, tmp_path / "m", steps=5, **settings)
     before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
-    loss, _ = trainer._loss(*trainer.windows.cut(0, 0))
+    loss, _ = trainer._loss(0, 0)
     gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
     trainer._step()
     for (name, parameter), gradient in zip(trainer.network.named_parameters(), gradients, strict=True):

@@ -1,0 +1,83 @@
+"""Which question is being answered at each position of a token file: read from the tokens, between their marks.
+
+It joins tokens, tokenizer and `question`, and knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from charrnn.question import Asked, Bag, runs
+from charrnn.tokenizer import Tokenizer
+from charrnn.tokens import Ids, Piece, TokenFile
+
+MOST_KEPT = 1 << 16  # documents whose answers are remembered
+MOST_COUNTED = 20_000  # documents that rarity is counted on
+
+
+class Answer(NamedTuple):
+    """Positions [start, stop) of a document, from the answer's mark to its last token, and what was asked."""
+
+    start: int
+    stop: int
+    asked: Bag
+
+
+class Answers:
+    """The answers of a token file's documents."""
+
+    def __init__(self, tokens: TokenFile, tokenizer: Tokenizer, buckets: int) -> None:
+        self._tokens = tokens
+        self._tokenizer = tokenizer
+        self._buckets = buckets
+        self._kept: dict[int, tuple[Answer, ...]] = {}
+
+    def of(self, document: int) -> tuple[Answer, ...]:
+        """The answers of a document, each with the dialogue before it as a bag."""
+        if document not in self._kept:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[document] = tuple(self._read(self._tokens.document(document)))
+        return self._kept[document]
+
+    def _read(self, ids: Ids) -> Iterator[Answer]:
+        asked, anything = Asked(self._buckets), False
+        for start, stop in self._turns(ids):
+            text = self._tokenizer.decode(ids[start + 1 : stop].tolist())
+            if ids[start] == self._tokenizer.ask:
+                asked, anything = asked.ask(text), True
+            elif anything:  # a text that was cut may begin in the middle of a dialogue
+                yield Answer(start, stop, asked.bag())
+                asked = asked.answer(text)
+
+    def _turns(self, ids: Ids) -> Iterator[tuple[int, int]]:
+        """The first position, that of its mark, and the end of every question and answer."""
+        marks = np.flatnonzero((ids == self._tokenizer.ask) | (ids == self._tokenizer.answer)).tolist()
+        return zip(marks, [*marks[1:], len(ids)], strict=True) if marks else iter(())
+
+    def rarity(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """How much each bucket says, (buckets,): log(N / n) / log N where n of N texts of dialogue hold it."""
+        counts, texts = np.zeros(self._buckets), 0
+        for d in range(min(len(self._tokens), MOST_COUNTED)):
+            ids = self._tokens.document(d)
+            for start, stop in self._turns(ids):
+                text = self._tokenizer.decode(ids[start + 1 : stop].tolist())
+                counts[list(set(runs(text, self._buckets)))] += 1
+                texts += 1
+        return np.asarray(np.log((texts + 2) / (counts + 1)) / math.log(texts + 2), np.float32)
+
+    def at(self, pieces: Iterable[Piece], shape: tuple[int, int]) -> tuple[Ids, list[Bag]]:
+        """For a window of pieces: the number of the bag at each position (T, B), 0 for none, and the bags from 1 on."""
+        where, bags = np.zeros(shape, np.int64), list[Bag]()
+        for piece in pieces:
+            for start, stop, bag in self.of(piece.document):
+                first, last = max(start, piece.start), min(stop, piece.start + piece.length)
+                if first < last:
+                    bags.append(bag)
+                    shift = piece.position - piece.start
+                    where[first + shift : last + shift, piece.stream] = len(bags)
+        return where, bags

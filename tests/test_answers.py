@@ -1,0 +1,101 @@
+"""Which question is answered where: in the tokens, in a window of them, and the same in torch and numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.answers import Answers
+from charrnn.cells import CELLS
+from charrnn.config import ModelConfig
+from charrnn.corpus import Document, Part
+from charrnn.engine import BUCKETS, Engine
+from charrnn.evaluation import score_documents
+from charrnn.heldout import HeldOut
+from charrnn.network import Network
+from charrnn.question import Asked
+from charrnn.tokenizer import train_tokenizer
+from charrnn.tokens import TokenFile, TokenWriter, Windows
+from charrnn.training_state import weights_of
+
+TURNS = [("ask", "门是什么"), ("answer", "门是开关。"), ("ask", "它有几扇"), ("answer", "三扇。")]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(["门是什么？门是开关。它有几扇，三扇。" * 3], "char")
+
+
+@pytest.fixture
+def tokens(tokenizer, tmp_path):
+    """A text, a conversation, and a text that begins in the middle of an answer."""
+    marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
+    writer = TokenWriter(tmp_path, "train", tokenizer.size)
+    conversation = [id for role, text in TURNS for id in (marks[role], *tokenizer.encode(text))]
+    for ids in (tokenizer.encode("门是开关。" * 4), conversation, [tokenizer.answer, *tokenizer.encode("三扇。")]):
+        writer.write([tokenizer.document, *ids])
+        writer.end_document()
+    writer.close()
+    return TokenFile(tmp_path, "train", tokenizer.size)
+
+
+def test_answers_reach_from_their_mark_to_their_end(tokens, tokenizer):
+    answers = Answers(tokens, tokenizer, BUCKETS)
+    assert answers.of(0) == answers.of(2) == ()
+    first, second = answers.of(1)
+    ids = tokens.document(1)
+    assert (ids[first.start], ids[second.start]) == (tokenizer.answer, tokenizer.answer)
+    assert tokenizer.decode(ids[first.start : first.stop]) == "门是开关。"
+    assert tokenizer.decode(ids[second.start : second.stop]) == "三扇。"
+    assert first.asked == Asked(BUCKETS).ask("门是什么").bag()
+    assert second.asked == Asked(BUCKETS).ask("门是什么").answer("门是开关。").ask("它有几扇").bag()
+
+
+@pytest.mark.parametrize("window", [1, 3, 7, 100])
+def test_windows_know_what_is_answered(tokens, tokenizer, window):
+    """However it is cut: the positions of answers, each with its bag."""
+    answers, windows = Answers(tokens, tokenizer, BUCKETS), Windows(tokens, batch=2, window=window, seed=3)
+    for index in range(windows.windows):
+        inputs, _ = windows.cut(0, index)
+        where, bags = answers.at(windows.pieces(0, index), inputs.shape)
+        for piece in windows.pieces(0, index):
+            for offset in range(piece.length):
+                place = piece.start + offset
+                asked = [a.asked for a in answers.of(piece.document) if a.start <= place < a.stop]
+                number = where[piece.position + offset, piece.stream]
+                assert ([bags[number - 1]] if number else []) == asked
+                assert inputs[piece.position + offset, piece.stream] == tokens.document(piece.document)[place]
+
+
+def test_rare_runs_say_more(tokens, tokenizer):
+    rarity = Answers(tokens, tokenizer, BUCKETS).rarity()
+    door, unseen = Asked(BUCKETS).ask("门").bag().buckets[0], Asked(BUCKETS).ask("窗").bag().buckets[0]
+    assert 0 < rarity[door] < rarity[unseen] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer):
+    torch.manual_seed(0)
+    network = Network(ModelConfig(cell=cell, width=24, summary=8, vocabulary=tokenizer.size))
+    assert network.summary is not None
+    with torch.no_grad():
+        network.summary.to_head.weight.normal_()
+    engine = Engine(network.config, weights_of(network))
+    document = Document("d", iter([Part(role, text) for role, text in TURNS]))
+    expected = score_documents(engine, tokenizer, [document])
+    held_out = HeldOut(tokens, tokenizer)
+    found = held_out._score(network, [held_out._row(1, 1, None)])
+    assert (found.tokens, found.characters) == (expected.tokens, expected.characters)
+    assert found.bits == pytest.approx(expected.bits, rel=1e-5)
+    with torch.no_grad():
+        network.summary.to_head.weight.zero_()
+        network.summary.to_input.weight.zero_()
+    assert held_out._score(network, [held_out._row(1, 1, None)]).bits != pytest.approx(expected.bits, rel=1e-3)
+
+
+def test_summaries_agree(tokenizer):
+    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
+    assert network.summary is not None
+    engine = Engine(network.config, weights_of(network))
+    bags = [Asked(BUCKETS).ask("门是什么").bag(), Asked(BUCKETS).ask("门").answer("开").ask("它有几扇").bag()]
+    found = network.summary(bags).detach().numpy()
+    np.testing.assert_allclose(found, [engine.summary(bag) for bag in bags], atol=1e-5)
