@@ -15,7 +15,7 @@ from charrnn.question import Asked, Bag, runs
 from charrnn.tokenizer import Tokenizer
 from charrnn.tokens import Ids, Piece, TokenFile
 
-MOST_KEPT = 1 << 16  # documents whose answers are remembered
+MOST_KEPT, MOST_RUNS = 1 << 16, 1 << 22  # documents whose answers are remembered, and runs in their bags
 MOST_COUNTED = 20_000  # documents that rarity is counted on
 
 
@@ -35,24 +35,29 @@ class Answers:
         self._tokenizer = tokenizer
         self._buckets = buckets
         self._kept: dict[int, tuple[Answer, ...]] = {}
+        self._runs = 0
 
     def of(self, document: int) -> tuple[Answer, ...]:
         """The answers of a document, each with the dialogue before it as a bag."""
-        if document not in self._kept:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[document] = tuple(self._read(self._tokens.document(document)))
-        return self._kept[document]
+        if document in self._kept:
+            return self._kept[document]
+        answers = tuple(self._read(self._tokens.document(document)))
+        self._runs += sum(len(answer.asked.buckets) for answer in answers)
+        if self._runs > MOST_RUNS or len(self._kept) >= MOST_KEPT:
+            self._kept, self._runs = {}, 0
+        self._kept[document] = answers
+        return answers
 
     def _read(self, ids: Ids) -> Iterator[Answer]:
-        asked, anything = Asked(self._buckets), False
+        asked = Asked(self._buckets)
         for start, stop in self._turns(ids):
             text = self._tokenizer.decode(ids[start + 1 : stop].tolist())
             if ids[start] == self._tokenizer.ask:
-                asked, anything = asked.ask(text), True
-            elif anything:  # a text that was cut may begin in the middle of a dialogue
-                yield Answer(start, stop, asked.bag())
-                asked = asked.answer(text)
+                asked = asked.ask(text)
+                continue
+            if (bag := asked.bag()).buckets:  # there are none before the first question, or of an empty one
+                yield Answer(start, stop, bag)
+            asked = asked.answer(text)
 
     def _turns(self, ids: Ids) -> Iterator[tuple[int, int]]:
         """The first position, that of its mark, and the end of every question and answer."""

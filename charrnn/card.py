@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from charrnn.config import TrainingConfig
+from charrnn.config import ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from charrnn.dataset import Dataset
@@ -83,14 +83,14 @@ def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"on {held_out['characters']:,} characters"
         )
     return [
-        ("network", f"{model['cell']}, {model['layers']} layers of {model['width']}"),
+        ("network", ModelConfig(**model).description),
         ("vocabulary", f"{model['vocabulary']} ({info['tokenizer']})"),
         ("trained on", f"{corpus['train_characters']:,} characters of {', '.join(corpus['sources'])}"),
         ("corpus sha256", corpus["sha256"]),
         ("held out", f"{corpus['valid_characters']:,} characters: {corpus['split']}"),
         ("held-out figure", figure),
         ("dialogue", "yes" if info["has_dialogue"] else "no: it continues text and cannot be asked"),
-        ("steps", f"{info['steps']:,}, best at {info['best_step']:,}"),
+        ("steps", f"{info['steps']:,}, best at {info['best_step']:,}; the {info['training']['keep']} are kept"),
         ("command", f"`{_command(info)}`"),
         ("made with", ", ".join(f"{k} {v}" for k, v in info["versions"].items())),
     ]

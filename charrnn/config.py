@@ -32,6 +32,11 @@ class Architecture:
     summary: int = 128
     """Length of the vector in which a question reaches its answer, where there is dialogue; 0 is none."""
 
+    @property
+    def description(self) -> str:
+        """For people: "gru, 1 layer of 384"."""
+        return f"{self.cell}, {self.layers} layer{'s' if self.layers > 1 else ''} of {self.width}"
+
     def __post_init__(self) -> None:
         _require(1 <= self.layers <= 64, f"layers must be between 1 and 64, not {self.layers}")
         _require(1 <= self.width <= 16384, f"width must be between 1 and 16384, not {self.width}")
@@ -49,7 +54,7 @@ class ModelConfig(Architecture):
 
     @property
     def input_scale(self) -> float:
-        """What an embedding is multiplied by: √D where its matrix is the head's too, whose rows have a length near 1
+        """What an embedding is multiplied by: √D where its matrix is the head's too, whose rows have a length near 1/2
         (Vaswani et al. 2017, section 3.4), so that inputs begin alike either way."""
         return math.sqrt(self.width) if self.tied else 1.0
 
@@ -118,7 +123,7 @@ class TrainingConfig(Architecture):
     dropout: float = 0.2
     """Share of a layer's outputs dropped in training."""
     forget: float = 0.3
-    """Share of a question's runs of characters left out of its summary in training."""
+    """Share of a question's runs of characters that its summary goes without in training."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW (Loshchilov and Hutter 2019), or plain gradient descent, θ ← θ − α∇L."""
     learning_rate: float = 0.0

@@ -1,7 +1,7 @@
 """What the bundled corpora hold, and whether they keep their rules: sizes, form, no repetition, nothing of the article.
 
-The rules are those that `corpora/README.md` states. The article that the project started from is not shipped: hashes of
-its 20-character runs are, and no text may match one.
+The sizes are those of `corpora/README.md`; the others stand below. The article that the project started from is
+not shipped: hashes of its 20-character runs are, and no text may match one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARTICLE_RUNS = "article-runs.txt"
 RUN, LEAST_CHINESE = 20, 12  # characters of a run of the article, blanks removed, and more Chinese ones than this
 WINDOW = 13  # characters that should not stand in two places
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:?!][^\w]|[\u4e00-\u9fff]\.$")
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:?!]|[\u4e00-\u9fff]\.$")
 FRONT_MATTER = re.compile(r"---\ntitle: \S.*\ntopic: \S.*\nlicense: CC0-1\.0\n---\n\n# \S.*\n\n")
 ARTICLE_LENGTH, ANSWER_LENGTH = (1_200, 4_000), (20, 150)
 LEAST = {"articles": 160, "article_characters": 400_000, "sets": 1_500, "conversations": 300, "distinct": 2_801}
@@ -96,7 +96,10 @@ def examine(root: Path) -> CorpusReport:
     for name, text in articles.items():
         _article(report, name, text)
     for place, record in records:
-        spoken = _set(report, place, record) if "ask" in record else _conversation(report, place, record)
+        try:
+            spoken = _set(report, place, record) if "ask" in record else _conversation(report, place, record)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise CorpusError(f"{place}: neither a question set nor a conversation ({error!r})") from error
         texts.append((place, "\n".join(spoken)))
     report.distinct = len(set(CHINESE.findall("".join(text for _, text in texts))))
     for name, text in texts:
@@ -118,9 +121,14 @@ def _read(path: Path) -> str:
 
 def _records(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((root / "dialogues").glob("*.jsonl")):
-        for number, line in enumerate(_read(path).splitlines(), 1):
-            if line.strip():
-                yield f"{path.relative_to(root).as_posix()}:{number}", json.loads(line)
+        for number, line in enumerate(_read(path).split("\n"), 1):
+            place = f"{path.relative_to(root).as_posix()}:{number}"
+            try:
+                record = json.loads(line or "null")
+            except ValueError as error:
+                raise CorpusError(f"{place}: no JSON: {error}") from error
+            if record is not None:
+                yield place, record
 
 
 # Rules of one piece --------------------------------------------------------------------------------------------------
@@ -236,9 +244,14 @@ def _same_questions(report: CorpusReport, records: Sequence[tuple[str, dict[str,
     places: dict[str, str] = {}
     for place, record in records:
         for ask in record.get("ask", []):
-            plain = re.sub(r"\W", "", ask).lower()
+            plain = _plain(ask)
             if places.setdefault(plain, place) != place:
                 report.broken.append(f"{place}: asks what {places[plain]} asks, {ask}")
+
+
+def _plain(text: str) -> str:
+    """Without punctuation and blanks, in small letters."""
+    return re.sub(r"\W", "", text).lower()
 
 
 def _sizes(report: CorpusReport) -> None:

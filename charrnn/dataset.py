@@ -85,7 +85,7 @@ def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Pa
             writers[side].write([tokenizer.document])
             open_side = side
         if stretch.role in marks:
-            dialogue = True
+            dialogue = dialogue or not side
             writers[side].write([marks[stretch.role]])
         writers[side].write(tokenizer.encode(stretch.text))
         characters[side] += len(stretch.text)

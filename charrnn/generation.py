@@ -15,7 +15,7 @@ import numpy as np
 
 from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Array, Engine, State
-from charrnn.question import Asked
+from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
 
@@ -58,19 +58,18 @@ class Stream:
         self.recent: deque[int] = deque(maxlen=RECENT)
         self._asked = Asked(BUCKETS)
         self._summary: Array | None = None  # of the question that is being answered
-        self._answered: list[str] = []
+        self._answered = ""
         self.read([tokenizer.document])
 
     def mark(self) -> Place:
         """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
-        answered = "".join(self._answered)
-        return Place(self.state, self.logits, tuple(self.recent), self._asked, self._summary, answered)
+        return Place(self.state, self.logits, tuple(self.recent), self._asked, self._summary, self._answered)
 
     def go_to(self, place: Place) -> None:
         """Back to a place that `mark` gave."""
         self.state, self.logits = place.state, place.logits
         self.recent = deque(place.recent, maxlen=RECENT)
-        self._asked, self._summary, self._answered = place.asked, place.summary, [place.answered]
+        self._asked, self._summary, self._answered = place.asked, place.summary, place.answered
 
     def read(self, ids: Sequence[int]) -> None:
         """Go on past given tokens, window by window; only the last needs its logits."""
@@ -87,11 +86,10 @@ class Stream:
     def ask(self, question: str) -> None:
         """Go on past a question, to where its answer begins."""
         tokenizer = self._tokenizer
-        self.read([tokenizer.ask])
         if self._answered:
-            self._asked, self._answered = self._asked.answer("".join(self._answered)), []
+            self._asked, self._answered = self._asked.answer(self._answered), ""
         self._asked, self._summary = self._asked.ask(question), None
-        self.read_text(question)
+        self.read([tokenizer.ask, *tokenizer.encode(question)])
         if self._engine.config.summary:
             self._summary = self._engine.summary(self._asked.bag())
         self.read([tokenizer.answer])
@@ -126,7 +124,7 @@ class Stream:
             self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
             if self._summary is not None:
-                self._answered.append(text)
+                self._answered = (self._answered + text)[:MOST_CHARACTERS]
             yield Piece(text, token, surprise)
 
 

@@ -50,13 +50,15 @@ class _Rows:
     bags: list[Bag]
 
     @classmethod
-    def of(cls, rows: list[_Row], answers: Answers) -> _Rows:
+    def of(cls, rows: list[_Row], answers: Answers | None) -> _Rows:
         longest = max(len(row.ids) for row in rows) - 1
         inputs = np.zeros((longest, len(rows)), np.int64)
         targets = np.full((longest, len(rows)), IGNORED, np.int64)
         for b, row in enumerate(rows):
             inputs[: len(row.ids) - 1, b] = row.ids[:-1]
             targets[: len(row.ids) - 1, b] = row.ids[1:]
+        if answers is None:
+            return cls(inputs, targets, np.zeros_like(inputs), [])
         pieces = [Piece(b, 1, row.document, row.start, len(row.ids) - 2) for b, row in enumerate(rows)]
         return cls(inputs, targets, *answers.at(pieces, inputs.shape))
 
@@ -115,7 +117,8 @@ class HeldOut:
 
     def _score(self, network: Network, rows: list[_Row]) -> TextScore:
         rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))
-        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS], self._answers)) for i in range(0, len(rows), ROWS))
+        answers = self._answers if network.summary is not None else None
+        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS], answers)) for i in range(0, len(rows), ROWS))
         targets = np.concatenate([row.ids[1:] for row in rows]) if rows else np.empty(0, np.int64)
         return TextScore(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
 

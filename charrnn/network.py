@@ -1,4 +1,4 @@
-"""The torch network: embedding, cells, head. It knows token ids and nothing of text.
+"""The torch network: embedding, cells, head, and the summary of a question. It knows token ids and nothing of text.
 
 Time first everywhere: T positions, B streams, V vocabulary, D width, L layers.
 """
@@ -124,7 +124,8 @@ class Network(nn.Module):
         if self.summary is None or not bags:
             return None
         vectors = self.summary(bags, drop)
-        return torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])[where]
+        # Not by indexing: its backward adds up in any order when there are several threads, and a resume is exact.
+        return nn.functional.embedding(where, torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors]))
 
     def forward(self, ids: Tensor, state: list[State], summary: Tensor | None = None) -> tuple[Tensor, list[State]]:
         """Token ids (T, B), the state before them and summaries → logits (T, B, V) and the state after them."""

@@ -15,7 +15,7 @@ LONGEST_RUN = 3
 EARLIER, ANSWERED = 0.4, 0.2  # what an earlier turn counts beside a later one; an answer beside its question
 LEAST = 0.05  # what counts less is forgotten
 MOST_CHARACTERS = 1000  # of a turn
-# What carries no meaning: punctuation, blanks, particles at the end of a question.
+# What carries little meaning: punctuation, blanks, and the characters of particles, wherever they stand.
 _IDLE = dict.fromkeys(map(ord, "，。、；：？！,.;:?!…—～~“”‘’\"'（）()《》【】「」 \t\r\n\u3000呢吗啊呀吧嘛呗哦"))
 
 
@@ -51,8 +51,8 @@ class Asked:
         return self._with(kept, question, 1.0)
 
     def answer(self, answer: str) -> Asked:
-        """After the answer to it."""
-        return self._with(self._turns, answer, ANSWERED)
+        """After the answer to it; a text that begins with an answer, as one that was cut may, has no question to it."""
+        return self._with(self._turns, answer, ANSWERED) if self._turns else self
 
     def _with(self, turns: tuple[tuple[tuple[int, ...], float], ...], text: str, weight: float) -> Asked:
         return Asked(self._buckets, (*turns, (tuple(runs(text, self._buckets)), weight)))

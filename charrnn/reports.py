@@ -49,6 +49,8 @@ class Finished:
     path: Path
     score: TextScore
     best_step: int
+    kept: str
+    """Which weights those are: best or last."""
     seconds: float
 
 

@@ -121,7 +121,7 @@ def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
     trainer = Trainer.begin(config, dataset, out, weights=weights, started=started)
     parameters = sum(p.numel() for p in trainer.network.parameters())
     display.say(
-        f"{config.cell}, {config.layers} layers of {config.width}, {parameters / 1e6:.2f} million parameters, "
+        f"{config.description}, {parameters / 1e6:.2f} million parameters, "
         f"{trainer.precision} on {trainer.device}; {trainer.plan.steps:,} steps into {out}"
     )
     return trainer
@@ -139,7 +139,8 @@ def _free_place(call: TrainingCall) -> Path:
 
 
 def _shaped_like(config: TrainingConfig, parent: Architecture) -> TrainingConfig:
-    names = [field.name for field in fields(Architecture)]
+    """The parent's shape; of a parent without a summary, which has read no dialogue, the child may still get one."""
+    names = [field.name for field in fields(Architecture) if field.name != "summary" or parent.summary]
     return replace(config, **{name: getattr(parent, name) for name in names})
 
 
@@ -222,7 +223,7 @@ def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
         find_model(last.path)
         print(
             f"held out: {score.bits_per_character:.4f} bits per character on {score.characters:,} characters; "
-            f"best at step {last.best_step:,}; {clock(last.seconds)} in all"
+            f"best at step {last.best_step:,}, {last.kept} kept; {clock(last.seconds)} in all"
         )
         sys.stdout.flush()
         print(f"charrnn chat -m {shlex.quote(str(last.path))}")

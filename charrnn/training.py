@@ -62,8 +62,6 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
 LOSS_MEMORY = 0.98  # of the running mean
-# For calibration: the rate hardly rises from zero, so that steps cost what they will cost, and move nothing.
-UNPLANNED = Plan(1 << 40, 1, None, 0.0)
 
 
 class Trainer:
@@ -89,7 +87,7 @@ class Trainer:
             self._rarity = torch.from_numpy(self.answers.rarity())
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
-        self.plan = UNPLANNED
+        self.plan = Plan(1 << 40, 1, None, 0.0)  # until there is one: steps without end
         self.metrics: list[str] = []
         self._started = started
         self._reset(None)
@@ -103,6 +101,7 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
+        trainer.progress.rate_scale = 0.0  # calibration moves nothing, and so nothing blows up
         if not config.threads:
             choose_threads(trainer._step)
             trainer.config = config = replace(config, threads=torch.get_num_threads())
@@ -133,7 +132,7 @@ class Trainer:
         steps = self.plan.steps
         if self.progress.best is None:
             yield self._evaluate()
-        rate = StepClock(self._tokens_a_window())
+        rate = StepClock(self.windows.streams * self.windows.window)
         while self.progress.step < steps:
             if stop():
                 self._save()
@@ -242,11 +241,11 @@ class Trainer:
         """Score, keep the weights if they are to be kept, save."""
         p = self.progress
         score = self.held_out.quick_score(self.network).bits_per_character
-        better = p.best is None or score < p.best
-        p.worse = 0 if better else p.worse + 1
-        if p.best is None or better:
-            p.best, p.best_step = score, p.step
-        if better or self.config.keep == "last":
+        if p.best is None or score < p.best:
+            p.best, p.best_step, p.worse = score, p.step, 0
+        else:
+            p.worse += 1
+        if not p.worse or self.config.keep == "last":
             self.kept_weights = weights_of(self.network)
         p.seconds = time.monotonic() - self._started
         record = {
@@ -303,8 +302,8 @@ class Trainer:
         scale, setbacks, step = self.progress.rate_scale / 2, self.progress.setbacks + 1, self.progress.step
         if setbacks > MOST_SETBACKS:
             raise TrainingError(
-                f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the best model so far is "
-                f"kept there; train anew with a lower --learning-rate (now {peak_rate(self.config):g})"
+                f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the {self.config.keep} "
+                f"model so far is kept there; train anew with a lower --learning-rate (now {peak_rate(self.config):g})"
             )
         self.progress, _, _, tensors = read_state(self.path)
         self.state = restore(tensors, self.network, self.optimizer)
@@ -329,12 +328,9 @@ class Trainer:
         score = self.held_out.exact_score(self.network, self.plan.exact_limit)
         self.progress.seconds = time.monotonic() - self._started
         write_folder(self.path, self._model_files(weights_bytes(self.kept_weights, self.config.store), score))
-        return Finished(self.path, score, self.progress.best_step, time.monotonic() - self._started)
+        return Finished(self.path, score, self.progress.best_step, self.config.keep, time.monotonic() - self._started)
 
     # Figures ---------------------------------------------------------------------------------------------------
-
-    def _tokens_a_window(self) -> int:
-        return self.windows.streams * self.windows.window
 
     def _epochs(self) -> float:
         return self.progress.epoch + self.progress.index / self.windows.windows

@@ -60,9 +60,10 @@ def weights_of(network: Network) -> dict[str, np.ndarray[Any, Any]]:
 
 @torch.no_grad()
 def put_weights(network: Network, weights: dict[str, np.ndarray[Any, Any]]) -> None:
-    """Copy stored weights into the network's own tensors."""
+    """Copy stored weights into the network's own tensors; a summary begins anew where the stored model has none."""
     for name, parameter in network.named_parameters():
-        parameter.copy_(torch.from_numpy(weights[name]))
+        if name in weights or not name.startswith("summary."):
+            parameter.copy_(torch.from_numpy(weights[name]))
 
 
 def capture(network: Network, optimizer: torch.optim.Optimizer, state: list[State]) -> bytes:

@@ -6,11 +6,12 @@ import pytest
 
 from charrnn.corpus import bundled_root
 from charrnn.corpus_report import ARTICLE_RUNS, article_runs, examine
+from charrnn.errors import CorpusError
 
 ARTICLE = "# 门\n\n" + "".join(chr(0x4E00 + i) for i in range(1500)) + "\n"
 HEAD = "---\ntitle: 门\ntopic: 门\nlicense: CC0-1.0\n---\n\n"
 SET = {
-    "ask": ["门有什么用", "门是做什么的", "门能干啥", "要门何用", "门的用处", "为什么要装门", "装门图什么"],
+    "ask": ["门有什么用", "门有什么用处", "门能干啥用", "要门有何用", "门的用处", "为什么要装门", "装门有什么用"],
     "answer": ["把里外隔开，又让人进出，关上它就是一堵墙，打开它就是一条路。"],
     "keys": ["隔开", "进出"],
     "topic": "门",
@@ -74,6 +75,14 @@ def test_what_breaks_no_rule(tmp_path):
 )
 def test_a_broken_rule_is_said(tmp_path, change, line):
     assert line in said(corpora(tmp_path, **change))
+
+
+@pytest.mark.parametrize(
+    "record", [3, ["门"], {}, {"ask": "门"}, {"ask": []}, {"turns": [["问"]]}, SET | {"keys": None}]
+)
+def test_a_record_of_another_form_is_one_error(tmp_path, record):
+    with pytest.raises(CorpusError, match=r"doors\.jsonl:1"):
+        corpora(tmp_path, record=record)
 
 
 def test_the_same_question_twice_and_repeated_text(tmp_path):

@@ -131,8 +131,8 @@ def test_turns_continue_one_state(talker):
     two = one.answer(tokenizer.decode(first)).ask("再说一次")
     read = [
         ([tokenizer.document, tokenizer.ask, *tokenizer.encode("3加一是几")], None),
-        ([tokenizer.answer, *first, tokenizer.ask], engine.summary(one.bag())),
-        (tokenizer.encode("再说一次"), None),
+        ([tokenizer.answer, *first], engine.summary(one.bag())),
+        ([tokenizer.ask, *tokenizer.encode("再说一次")], None),
         ([tokenizer.answer], engine.summary(two.bag())),
     ]
     state = engine.initial_state()

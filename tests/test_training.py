@@ -104,6 +104,24 @@ def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
             np.testing.assert_array_equal(array, weights_of(again.network)[name])
 
 
+def test_a_dialogue_is_resumed_exactly_by_two_threads(tmp_path):
+    """Large enough for torch to share a gather's backward among threads, in no fixed order."""
+    sets = [{"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。" * 5]} for n in range(200)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(json.dumps(s, ensure_ascii=False) for s in sets), encoding="utf-8")
+    dataset = prepare([str(tmp_path / "sums.jsonl")], kind="char")
+    settings = {"steps": 12, "batch": 16, "window": 32, "threads": 2, "dropout": 0.2}
+    whole = begin(dataset, tmp_path / "whole", **settings)
+    list(whole.run())
+    cut = begin(dataset, tmp_path / "cut", **settings)
+    list(cut.run(lambda: cut.progress.step == 5))
+    again = Trainer.resume(tmp_path / "cut", lambda _: dataset)
+    list(again.run())
+    assert whole.model.summary * 16 * 32 >= 32_768
+    for name, array in weights_of(whole.network).items():
+        np.testing.assert_array_equal(array, weights_of(again.network)[name], err_msg=name)
+    torch.set_num_threads(1)
+
+
 def test_the_training_loss_and_the_held_out_score_fall(dataset, tmp_path):
     reports = list(begin(dataset, tmp_path / "m", steps=120, learning_rate=0.01).run())
     steps = [r for r in reports if isinstance(r, Stepped)]

@@ -23,7 +23,7 @@ from charrnn.corpus import bundled_root, hash_share, held_out_phrasing
 from charrnn.question import runs
 from charrnn.spool import HELD_OUT_SHARE
 
-BUCKETS = 1 << 30  # of the retriever: no two runs share one
+BUCKETS = 1 << 30  # of the retriever: hardly two runs share one
 LONGEST = 300
 REPEATED = 8  # characters that stand twice in an answer
 
