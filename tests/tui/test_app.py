@@ -233,11 +233,17 @@ async def test_errors_are_lines_on_the_screen():
 
 
 async def test_a_model_that_cannot_be_opened_is_said_and_the_app_stays():
+    arrive = threading.Event()
+
     def fail():
+        arrive.wait()
         raise ModelError("models/x: damaged")
 
     async with Opening(fail) as app:
         await app.send("早发的")
+        await app.pilot.pause()
+        assert "… 早发的" in app.static("#waiting")
+        arrive.set()
         await app.until(lambda: "models/x: damaged" in app.transcript)
         assert app.state == STRINGS["zh"]["failed"]
         await app.send("又一条")
