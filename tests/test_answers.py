@@ -92,6 +92,21 @@ def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer
     assert held_out._score(network, [held_out._row(1, 1, None)]).bits != pytest.approx(expected.bits, rel=1e-3)
 
 
+def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path):
+    """There is nothing to sum up, and both forms score it alike."""
+    turns = [("answer", "三扇。"), ("ask", ""), ("answer", "门是开关。")]
+    marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
+    writer = TokenWriter(tmp_path, "train", tokenizer.size)
+    writer.write([tokenizer.document, *(i for role, text in turns for i in (marks[role], *tokenizer.encode(text)))])
+    writer.end_document()
+    writer.close()
+    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
+    document = Document("d", iter([Part(role, text) for role, text in turns]))
+    expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document])
+    found = HeldOut(TokenFile(tmp_path, "train", tokenizer.size), tokenizer).exact_score(network)
+    assert found.bits == pytest.approx(expected.bits, rel=1e-5)
+
+
 def test_summaries_agree(tokenizer):
     network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
     assert network.summary is not None
