@@ -5,6 +5,7 @@ It joins tokens, tokenizer and `question`, and knows nothing of networks.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -50,8 +51,7 @@ class Answers:
 
     def _read(self, ids: Ids) -> Iterator[Answer]:
         asked = Asked(self._buckets)
-        for start, stop in self._turns(ids):
-            text = self._tokenizer.decode(ids[start + 1 : stop].tolist())
+        for start, stop, text in self._turns(ids):
             if ids[start] == self._tokenizer.ask:
                 asked = asked.ask(text)
                 continue
@@ -59,18 +59,17 @@ class Answers:
                 yield Answer(start, stop, bag)
             asked = asked.answer(text)
 
-    def _turns(self, ids: Ids) -> Iterator[tuple[int, int]]:
-        """The first position, that of its mark, and the end of every question and answer."""
+    def _turns(self, ids: Ids) -> Iterator[tuple[int, int, str]]:
+        """The first position, that of its mark, the end and the text of every question and answer."""
         marks = np.flatnonzero((ids == self._tokenizer.ask) | (ids == self._tokenizer.answer)).tolist()
-        return zip(marks, [*marks[1:], len(ids)], strict=True) if marks else iter(())
+        for start, stop in itertools.pairwise([*marks, len(ids)]):
+            yield start, stop, self._tokenizer.decode(ids[start + 1 : stop].tolist())
 
     def rarity(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """How much each bucket says, (buckets,): log(N / n) / log N where n of N texts of dialogue hold it."""
         counts, texts = np.zeros(self._buckets), 0
         for d in range(min(len(self._tokens), MOST_COUNTED)):
-            ids = self._tokens.document(d)
-            for start, stop in self._turns(ids):
-                text = self._tokenizer.decode(ids[start + 1 : stop].tolist())
+            for _, _, text in self._turns(self._tokens.document(d)):
                 counts[list(set(runs(text, self._buckets)))] += 1
                 texts += 1
         return np.asarray(np.log((texts + 2) / (counts + 1)) / math.log(texts + 2), np.float32)

@@ -15,9 +15,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from charrnn.corpus import hash_share, held_out_phrasing
+from charrnn.corpus import held_out_phrasing
 from charrnn.errors import CorpusError
-from charrnn.spool import HELD_OUT_SHARE
+from charrnn.spool import is_held_out
 
 ARTICLE_RUNS = "article-runs.txt"
 RUN, LEAST_CHINESE = 20, 12  # characters of a run of the article, blanks removed, and more Chinese ones than this
@@ -141,7 +141,7 @@ def _within(report: CorpusReport, what: str, value: float, limits: tuple[float, 
 
 def _article(report: CorpusReport, name: str, text: str) -> None:
     report.articles += 1
-    report.held_out_articles += hash_share(name) < HELD_OUT_SHARE
+    report.held_out_articles += is_held_out(name)
     if not FRONT_MATTER.match(text):
         report.broken.append(f"{name}: does not begin with title, topic, licence and a title line")
     body = FRONT_MATTER.sub("", text)
@@ -172,7 +172,7 @@ def _set(report: CorpusReport, place: str, record: dict[str, Any]) -> list[str]:
     report.phrasings += len(asks)
     report.answers += len(answers)
     report.dialogue_characters += len(CHINESE.findall("".join(asks + answers)))
-    report.held_out_sets += hash_share(asks[0]) < HELD_OUT_SHARE
+    report.held_out_sets += is_held_out(asks[0])
     pairs = list(combinations(asks, 2))
     report.phrasing_overlap += sum(_overlap(a, b) for a, b in pairs) / max(1, len(pairs))
     _within(report, f"{place}: phrasings", len(set(asks)), (LEAST_PHRASINGS, 99))
@@ -195,7 +195,7 @@ def _conversation(report: CorpusReport, place: str, record: dict[str, Any]) -> l
     report.conversations += 1
     report.turns += len(turns)
     report.dialogue_characters += len(CHINESE.findall("".join(text for _, text in turns)))
-    report.held_out_conversations += hash_share(turns[0][1]) < HELD_OUT_SHARE
+    report.held_out_conversations += is_held_out(turns[0][1])
     if len(turns) < LEAST_TURNS or [who for who, _ in turns] != ["问", "答"] * (len(turns) // 2):
         report.broken.append(f"{place}: not at least three questions and answers in turn")
     answers = [text for who, text in turns if who == "答"]

@@ -22,6 +22,11 @@ READ_CHARACTERS = 1 << 16
 ROLES: tuple[Role, ...] = ("text", "ask", "answer")
 
 
+def is_held_out(name: str) -> bool:
+    """Whether a document's name falls in the tenth that is never trained on."""
+    return hash_share(name) < HELD_OUT_SHARE
+
+
 @dataclass
 class Spool:
     """Documents on disk: their text one after the other, and the lengths that cut it into parts and documents."""
@@ -125,7 +130,7 @@ class Split:
 def _tenth(names: set[str]) -> frozenset[str]:
     """Those whose hash falls in the first tenth; at least one, and never all."""
     ordered = sorted(names, key=hash_share)
-    count = sum(hash_share(name) < HELD_OUT_SHARE for name in ordered)
+    count = sum(map(is_held_out, ordered))
     return frozenset(ordered[: max(1, min(len(ordered) - 1, count))])
 
 

@@ -87,7 +87,7 @@ class Trainer:
             self._rarity = torch.from_numpy(self.answers.rarity())
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
-        self.plan = Plan(1 << 40, 1, None, 0.0)  # until there is one: steps without end
+        self.plan = Plan(1, 1, None, 0.0)
         self.metrics: list[str] = []
         self._started = started
         self._reset(None)

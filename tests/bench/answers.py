@@ -19,9 +19,9 @@ from pathlib import Path
 from table import show
 
 import charrnn
-from charrnn.corpus import bundled_root, hash_share, held_out_phrasing
+from charrnn.corpus import bundled_root, held_out_phrasing
 from charrnn.question import runs
-from charrnn.spool import HELD_OUT_SHARE
+from charrnn.spool import is_held_out
 
 BUCKETS = 1 << 30  # of the retriever: hardly two runs share one
 LONGEST = 300
@@ -53,8 +53,8 @@ def asked(text: str, record: dict) -> Asked:
 
 def groups(sets: Sequence[dict], most: int) -> dict[str, list[Asked]]:
     """The questions by what the model knows of them."""
-    held_out = [s for s in sets if hash_share(s["ask"][0]) < HELD_OUT_SHARE]
-    trained = [s for s in sets if hash_share(s["ask"][0]) >= HELD_OUT_SHARE]
+    held_out = [s for s in sets if is_held_out(s["ask"][0])]
+    trained = [s for s in sets if not is_held_out(s["ask"][0])]
     found = {
         "trained phrasings": [asked(s["ask"][0], s) for s in trained],
         "held-out phrasings": [asked(q, s) for s in trained if (q := held_out_phrasing(s["ask"]))],
@@ -80,7 +80,7 @@ class Retriever:
     """The answer to the nearest trained phrasing."""
 
     def __init__(self, sets: Sequence[dict]) -> None:
-        trained = [s for s in sets if hash_share(s["ask"][0]) >= HELD_OUT_SHARE]
+        trained = [s for s in sets if not is_held_out(s["ask"][0])]
         self._found = [(q, s["answer"]) for s in trained for q in s["ask"] if q != held_out_phrasing(s["ask"])]
         counts = Counter(r for q, _ in self._found for r in set(runs(q, BUCKETS)))
         self._rarity = {r: math.log((len(self._found) + 1) / (n + 1)) for r, n in counts.items()}
