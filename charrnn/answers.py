@@ -20,12 +20,28 @@ MOST_KEPT, MOST_RUNS = 1 << 16, 1 << 22  # documents whose answers are remembere
 MOST_COUNTED = 20_000  # documents that rarity is counted on
 
 
+class _Turn(NamedTuple):
+    """A question or an answer: its mark, which stands at `start`, where it ends, and its text."""
+
+    mark: int
+    start: int
+    stop: int
+    text: str
+
+
 class Answer(NamedTuple):
     """Positions [start, stop) of a document, from the answer's mark to its last token, and what was asked."""
 
     start: int
     stop: int
     asked: Bag
+
+
+class Exchange(NamedTuple):
+    """An answer with which a dialogue begins, and every question that it answers."""
+
+    answer: Bag
+    questions: list[Bag]
 
 
 class Answers:
@@ -51,26 +67,36 @@ class Answers:
 
     def _read(self, ids: Ids) -> Iterator[Answer]:
         asked = Asked(self._buckets)
-        for start, stop, text in self._turns(ids):
-            if ids[start] == self._tokenizer.ask:
+        for mark, start, stop, text in self._turns(ids):
+            if mark == self._tokenizer.ask:
                 asked = asked.ask(text)
                 continue
             if (bag := asked.bag()).buckets:  # there are none before the first question, or of an empty one
                 yield Answer(start, stop, bag)
             asked = asked.answer(text)
 
-    def _turns(self, ids: Ids) -> Iterator[tuple[int, int, str]]:
-        """The first position, that of its mark, the end and the text of every question and answer."""
+    def _turns(self, ids: Ids) -> Iterator[_Turn]:
         marks = np.flatnonzero((ids == self._tokenizer.ask) | (ids == self._tokenizer.answer)).tolist()
         for start, stop in itertools.pairwise([*marks, len(ids)]):
-            yield start, stop, self._tokenizer.decode(ids[start + 1 : stop].tolist())
+            yield _Turn(int(ids[start]), start, stop, self._tokenizer.decode(ids[start + 1 : stop].tolist()))
+
+    def exchanges(self) -> list[Exchange]:
+        """How dialogues begin: questions with the same answer are ways to ask the same."""
+        found: dict[str, Exchange] = {}
+        for d in range(min(len(self._tokens), MOST_COUNTED)):
+            turns = list(itertools.islice(self._turns(self._tokens.document(d)), 2))
+            if [turn.mark for turn in turns] == [self._tokenizer.ask, self._tokenizer.answer]:
+                question, answer = (Asked(self._buckets).ask(turn.text).bag() for turn in turns)
+                if question.buckets and answer.buckets:
+                    found.setdefault(turns[1].text, Exchange(answer, [])).questions.append(question)
+        return list(found.values())
 
     def rarity(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """How much each bucket says, (buckets,): log(N / n) / log N where n of N texts of dialogue hold it."""
         counts, texts = np.zeros(self._buckets), 0
         for d in range(min(len(self._tokens), MOST_COUNTED)):
-            for _, _, text in self._turns(self._tokens.document(d)):
-                counts[list(set(runs(text, self._buckets)))] += 1
+            for turn in self._turns(self._tokens.document(d)):
+                counts[list(set(runs(turn.text, self._buckets)))] += 1
                 texts += 1
         return np.asarray(np.log((texts + 2) / (counts + 1)) / math.log(texts + 2), np.float32)
 

@@ -25,9 +25,9 @@ class Architecture:
     """The recurrence: rnn, lstm or gru."""
     layers: int = 1
     """Recurrent layers, one above the other."""
-    width: int = 384
+    width: int = 256
     """Length of a token's embedding and of a layer's hidden state."""
-    tied: bool = False
+    tied: bool = True
     """Use the embedding matrix as the head's weights, too."""
     summary: int = 128
     """Length of the vector in which a question reaches its answer, where there is dialogue; 0 is none."""
@@ -102,8 +102,8 @@ class SamplingConfig:
 class TrainingConfig(Architecture):
     """A training run: what is learned, for how long and how."""
 
-    tokenizer: Literal["char", "subword"] = "char"
-    """Read characters, or SentencePiece's unigram subwords."""
+    tokenizer: Literal["auto", "char", "subword"] = "auto"
+    """Read characters, or SentencePiece's unigram subwords; auto is subwords where there is text enough for them."""
     vocabulary: int = 0
     """Size of the vocabulary; 0 chooses it from the corpus."""
     errors: Literal["strict", "replace"] = "strict"
@@ -116,14 +116,18 @@ class TrainingConfig(Architecture):
     epochs: float = 0.0
     """Stop after this many passes over the training text; 0 leaves it to steps or minutes."""
 
-    batch: int = 16
+    batch: int = 32
     """Streams B: rows of the batch, each carrying its state from window to window."""
     window: int = 64
     """Positions T of a window: the length of truncated back-propagation."""
-    dropout: float = 0.2
+    dropout: float = 0.1
     """Share of a layer's outputs dropped in training."""
-    forget: float = 0.3
+    forget: float = 0.4
     """Share of a question's runs of characters that its summary goes without in training."""
+    contrast: int = 800
+    """Steps in which the summary first learns which questions are alike; 0: never apart from the answers."""
+    candidates: int = 2048
+    """Tokens of the vocabulary that a target is weighed against in a step of training; 0: all, always."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW (Loshchilov and Hutter 2019), or plain gradient descent, θ ← θ − α∇L."""
     learning_rate: float = 0.0
@@ -165,6 +169,8 @@ class TrainingConfig(Architecture):
         _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
         _require(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         _require(0 <= self.forget < 1, f"forget must be at least 0 and below 1, not {self.forget}")
+        _require(0 <= self.contrast < 10**6, f"contrast must be 0 (off) or more, not {self.contrast}")
+        _require(0 <= self.candidates <= 2**20, f"candidates must be 0 (all) or more, not {self.candidates}")
         _require(
             self.learning_rate >= 0 and math.isfinite(self.learning_rate),
             f"learning-rate must be 0 (default) or more, not {self.learning_rate}",

@@ -240,13 +240,21 @@ def _stretches(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
 
 
 def _same_questions(report: CorpusReport, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """A question stands in one set only, whatever its punctuation: a held-out one must not be trained on elsewhere."""
+    """A question stands in one set only, whatever its punctuation, and one held out is in no conversation either."""
     places: dict[str, str] = {}
+    held_out: dict[str, str] = {}
     for place, record in records:
-        for ask in record.get("ask", []):
+        asks = record.get("ask", [])
+        for ask in asks:
             plain = _plain(ask)
             if places.setdefault(plain, place) != place:
                 report.broken.append(f"{place}: asks what {places[plain]} asks, {ask}")
+            if is_held_out(asks[0]) or ask == held_out_phrasing(asks):
+                held_out[plain] = place
+    for place, record in records:
+        for _, text in record.get("turns", []):
+            if other := held_out.get(_plain(text)):
+                report.broken.append(f"{place}: asks what is held out of {other}, {text}")
 
 
 def _plain(text: str) -> str:

@@ -27,6 +27,7 @@ from charrnn.tokens import TokenFile, TokenWriter
 
 LEAST_CHARACTERS = 20
 SAMPLE_CHARACTERS = 5_000_000
+SUBWORDS_FROM = 200_000  # characters of text
 CACHE_BYTES = 2 << 30
 CACHE_FORMAT = 1
 
@@ -109,7 +110,7 @@ def cache_folder() -> Path:
 def prepare(
     sources: Sequence[str],
     *,
-    kind: Literal["char", "subword"],
+    kind: Literal["auto", "char", "subword"],
     vocabulary: int = 0,
     valid: Sequence[str] = (),
     errors: Literal["strict", "replace"] = "strict",
@@ -172,7 +173,7 @@ def _make(
     spool: Spool,
     others: Spool | None,
     tokenizer: Tokenizer | None,
-    kind: Literal["char", "subword"],
+    kind: Literal["auto", "char", "subword"],
     vocabulary: int,
 ) -> None:
     if others is None:
@@ -182,6 +183,8 @@ def _make(
         split = Split(frozenset(), "a text of its own")
         everything = Split(frozenset(others.names), "")
         stretches = itertools.chain(split.stretches(spool), everything.stretches(others))
+    if kind == "auto":
+        kind = "subword" if spool.characters >= SUBWORDS_FROM else "char"
     tokenizer = tokenizer or train_tokenizer(_spread_sample(split, spool), kind, size=vocabulary)
     (folder / "tokenizer.model").write_bytes(tokenizer.model)
     characters, dialogue = _write_tokens(stretches, tokenizer, folder)

@@ -14,7 +14,7 @@ DEFAULT_RATES = {"adamw": 3e-3, "sgd": 2.0}
 
 def make_optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW with decay on the matrices alone, or plain gradient descent, θ ← θ − α∇L."""
-    parameters = list(network.parameters())
+    parameters = [p for p in network.parameters() if p.requires_grad]
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=peak_rate(config))
     groups = [

@@ -6,7 +6,6 @@ evaluation, saving, exact resume, and the way back from a loss that blows up.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from charrnn.answers import Answers
 from charrnn.card import model_card, model_info
@@ -41,6 +39,7 @@ from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
+from charrnn.objective import Objective, learn_summary
 from charrnn.optim import clip_gradients, make_optimizer, peak_rate, scheduled_rate, set_rate
 from charrnn.paths import CONFIG, STATE
 from charrnn.planning import (
@@ -83,8 +82,8 @@ class Trainer:
         self.device = choose_device(config)
         self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
         self.answers = Answers(dataset.train, dataset.tokenizer, BUCKETS)
-        if self.model.summary:
-            self._rarity = torch.from_numpy(self.answers.rarity())
+        self.objective = Objective(config, self.windows, self.answers, self.device, precision, bool(self.model.summary))
+        self._learned: dict[str, torch.Tensor] = {}
         self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
         self.progress = Progress()
         self.plan = Plan(1, 1, None, 0.0)
@@ -105,6 +104,10 @@ class Trainer:
         if not config.threads:
             choose_threads(trainer._step)
             trainer.config = config = replace(config, threads=torch.get_num_threads())
+        if trainer.model.summary and "summary.rarity" not in (weights or {}):
+            trainer._learned = learn_summary(
+                trainer.objective.contrast, torch.from_numpy(trainer.answers.rarity()), trainer.model, config
+            )
         trainer.plan = make_plan(config, trainer._measure(), trainer.windows.windows)
         trainer._reset(weights)  # calibration leaves no trace in weights or generators
         return trainer
@@ -159,9 +162,9 @@ class Trainer:
         p = self.progress
         rate = scheduled_rate(self.config, p.step, self.plan.steps) * p.rate_scale
         set_rate(self.optimizer, rate)
-        loss, state = self._loss(p.epoch, p.index)
+        loss, state = self.objective.loss(self.network, self.state, p.epoch, p.index)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self.objective.contrast_term(self.network, p.index)).backward()  # type: ignore[no-untyped-call]
         length = clip_gradients(self.network.parameters(), self.config.clip)
         bits = float(loss.detach()) / math.log(2)
         if not (math.isfinite(bits) and math.isfinite(length)) or self._leaps(bits):
@@ -170,20 +173,6 @@ class Trainer:
         p.loss = bits if p.loss is None else LOSS_MEMORY * p.loss + (1 - LOSS_MEMORY) * bits
         self._advance(state)
         return bits
-
-    def _loss(self, epoch: int, index: int) -> tuple[torch.Tensor, Any]:
-        """The loss of a window, nats a token, and the state after it."""
-        x, y = (torch.from_numpy(ids).to(self.device) for ids in self.windows.cut(epoch, index))
-        summary = self._summaries(epoch, index, (x.shape[0], x.shape[1])) if self.model.summary else None
-        with self._autocast():
-            logits, state = self.network(x, self.state, summary)
-        return functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten()), state
-
-    def _summaries(self, epoch: int, index: int, shape: tuple[int, int]) -> torch.Tensor | None:
-        """What is being answered at each position of a window, (T, B, S)."""
-        where, bags = self.answers.at(self.windows.pieces(epoch, index), shape)
-        vectors = self.network.summaries(torch.from_numpy(where).to(self.device), bags, self.config.forget)
-        return vectors if vectors is None else functional.dropout(vectors, self.config.dropout)
 
     def _leaps(self, bits: float) -> bool:
         """Far above the running mean: a step from here would only carry the damage on."""
@@ -198,11 +187,6 @@ class Trainer:
             p.epoch, p.index = p.epoch + 1, 0
             self.state = self.network.initial_state(self.windows.streams)
 
-    def _autocast(self) -> contextlib.AbstractContextManager[None]:
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
     # Beginnings, evaluation, saving ----------------------------------------------------------------------------
 
     def _reset(self, weights: Weights | None) -> None:
@@ -212,7 +196,7 @@ class Trainer:
             self.device
         )
         if self.network.summary is not None:
-            self.network.summary.rarity.data.copy_(self._rarity)
+            self.network.summary.load_state_dict(self._learned, strict=False)
         if weights is not None:
             put_weights(self.network, weights)
         self.network.train()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from charrnn.corpus import bundled_root
+from charrnn.corpus import bundled_root, held_out_phrasing
 from charrnn.corpus_report import ARTICLE_RUNS, article_runs, examine
 from charrnn.errors import CorpusError
 
@@ -93,3 +93,10 @@ def test_the_same_question_twice_and_repeated_text(tmp_path):
     assert "asks what dialogues/doors.jsonl:1 asks" in said(report)
     assert report.longest_repeats[0][0] == SET["answer"][0]
     assert report.duplicate_share > 0
+
+
+def test_a_held_out_question_is_in_no_conversation(tmp_path):
+    held_out = held_out_phrasing(SET["ask"])
+    turns = [["问", f"{held_out}？"], *CONVERSATION["turns"][1:]]
+    report = corpora(tmp_path, conversation={"turns": turns})
+    assert "asks what is held out of dialogues/doors.jsonl:1" in said(report)

@@ -104,12 +104,14 @@ def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
             np.testing.assert_array_equal(array, weights_of(again.network)[name])
 
 
-def test_a_dialogue_is_resumed_exactly_by_two_threads(tmp_path):
+@pytest.mark.parametrize("contrast", [0, 20])
+def test_a_dialogue_is_resumed_exactly_by_two_threads(contrast, tmp_path):
     """Large enough for torch to share a gather's backward among threads, in no fixed order."""
     sets = [{"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。" * 5]} for n in range(200)]
     (tmp_path / "sums.jsonl").write_text("\n".join(json.dumps(s, ensure_ascii=False) for s in sets), encoding="utf-8")
     dataset = prepare([str(tmp_path / "sums.jsonl")], kind="char")
     settings = {"steps": 12, "batch": 16, "window": 32, "threads": 2, "dropout": 0.2}
+    settings |= {"contrast": contrast, "candidates": 300}
     whole = begin(dataset, tmp_path / "whole", **settings)
     list(whole.run())
     cut = begin(dataset, tmp_path / "cut", **settings)
@@ -164,14 +166,14 @@ def test_bits_by_hand(dataset):
 
 def test_a_loss_that_blows_up_goes_back_with_half_the_rate(dataset, tmp_path, monkeypatch):
     trainer = begin(dataset, tmp_path / "m", steps=40)
-    real, calls = Trainer._loss, []
+    real, calls = trainer.objective.loss, []
 
-    def loss(self, *window):
-        value, state = real(self, *window)
-        calls.append(self.progress.step)
+    def loss(*given):
+        value, state = real(*given)
+        calls.append(trainer.progress.step)
         return (value * float("nan"), state) if len(calls) == 25 else (value, state)
 
-    monkeypatch.setattr(Trainer, "_loss", loss)
+    monkeypatch.setattr(trainer.objective, "loss", loss)
     reports = list(trainer.run())
     said = [r.text for r in reports if isinstance(r, Said)]
     assert any("back to step 24, with 0.5 of the rate" in text for text in said)
@@ -181,13 +183,13 @@ def test_a_loss_that_blows_up_goes_back_with_half_the_rate(dataset, tmp_path, mo
 
 def test_it_gives_up_after_three_setbacks_and_keeps_the_best(dataset, tmp_path, monkeypatch):
     trainer = begin(dataset, tmp_path / "m", steps=40)
-    real = Trainer._loss
+    real = trainer.objective.loss
 
-    def loss(self, *window):
-        value, state = real(self, *window)
-        return (value * float("inf") if self.progress.step == 10 else value), state
+    def loss(*given):
+        value, state = real(*given)
+        return (value * float("inf") if trainer.progress.step == 10 else value), state
 
-    monkeypatch.setattr(Trainer, "_loss", loss)
+    monkeypatch.setattr(trainer.objective, "loss", loss)
     with pytest.raises(TrainingError, match=r"4th time.*--learning-rate"):
         list(trainer.run())
     assert package.load(tmp_path / "m").info["best_step"] == 10
@@ -213,7 +215,7 @@ def test_the_weights_that_are_kept(keep, same, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(HeldOut, "quick_score", lambda *_: TextScore(bits=5.0, characters=1))
     list(trainer.run())
     kept = package.load(tmp_path / "m")
-    assert np.array_equal(kept.weights["head.weight"], first["head.weight"]) is same
+    assert np.array_equal(kept.weights["embedding.weight"], first["embedding.weight"]) is same
     assert kept.info["best_step"] == 0
 
 
@@ -255,7 +257,7 @@ def test_sgd_is_the_articles_rule(dataset, tmp_path):
     settings = {"optimizer": "sgd", "learning_rate": 0.5, "dropout": 0.0, "clip": 0.0, "warmup": 0.0, "decay": 0.0}
     trainer = begin(dataset, tmp_path / "m", steps=5, **settings)
     before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
-    loss, _ = trainer._loss(0, 0)
+    loss, _ = trainer.objective.loss(trainer.network, trainer.state, 0, 0)
     gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
     trainer._step()
     for (name, parameter), gradient in zip(trainer.network.named_parameters(), gradients, strict=True):
