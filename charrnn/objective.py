@@ -18,7 +18,7 @@ from torch.nn import functional
 from charrnn.answers import Answers, Exchange
 from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.network import Network, Summary
-from charrnn.optim import set_rate
+from charrnn.optim import adamw, set_rate
 from charrnn.question import Bag
 from charrnn.tokens import Windows
 
@@ -96,7 +96,7 @@ def learn_summary(contrast: Contrast, rarity: Tensor, model: ModelConfig, config
     torch.manual_seed(config.seed)
     summary = Summary(model.summary, model.width)
     summary.rarity.data.copy_(rarity)
-    optimizer = torch.optim.AdamW([summary.table.weight], lr=CONTRAST_RATE, betas=(0.9, 0.98), fused=True)
+    optimizer = adamw([summary.table.weight], CONTRAST_RATE)
     for done in _shares(config.contrast if contrast else 0, config):
         set_rate(optimizer, CONTRAST_RATE * min(1.0, (1 - done) / CONTRAST_DECAY))
         optimizer.zero_grad(set_to_none=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,14 +15,19 @@ DEFAULT_RATES = {"adamw": 3e-3, "sgd": 2.0}
 
 def make_optimizer(config: TrainingConfig, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW with decay on the matrices alone, or plain gradient descent, θ ← θ − α∇L."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    parameters = list(network.parameters())
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=peak_rate(config))
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=peak_rate(config), betas=(0.9, 0.98), eps=1e-8, fused=True)
+    return adamw(groups, peak_rate(config))
+
+
+def adamw(parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
+    """AdamW as everything here uses it, of tensors or of groups of them."""
+    return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
 def peak_rate(config: TrainingConfig) -> float:

@@ -22,6 +22,7 @@ from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
+from charrnn.objective import LEAST_SAMPLED
 from charrnn.optim import scheduled_rate
 from charrnn.planning import Costs, make_plan
 from charrnn.reports import Evaluated, Finished, Interrupted, Said, Stepped
@@ -107,7 +108,7 @@ def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
 @pytest.mark.parametrize("contrast", [0, 20])
 def test_a_dialogue_is_resumed_exactly_by_two_threads(contrast, tmp_path):
     """Large enough for torch to share a gather's backward among threads, in no fixed order."""
-    sets = [{"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。" * 5]} for n in range(200)]
+    sets = [{"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{chr(0x4E00 + n)}。" * 5]} for n in range(200)]
     (tmp_path / "sums.jsonl").write_text("\n".join(json.dumps(s, ensure_ascii=False) for s in sets), encoding="utf-8")
     dataset = prepare([str(tmp_path / "sums.jsonl")], kind="char")
     settings = {"steps": 12, "batch": 16, "window": 32, "threads": 2, "dropout": 0.2}
@@ -119,6 +120,8 @@ def test_a_dialogue_is_resumed_exactly_by_two_threads(contrast, tmp_path):
     again = Trainer.resume(tmp_path / "cut", lambda _: dataset)
     list(again.run())
     assert whole.model.summary * 16 * 32 >= 32_768
+    targets = len(np.unique(whole.windows.cut(0, 0)[1]))
+    assert targets + LEAST_SAMPLED < whole.model.vocabulary  # so the softmax is a sampled one
     for name, array in weights_of(whole.network).items():
         np.testing.assert_array_equal(array, weights_of(again.network)[name], err_msg=name)
     torch.set_num_threads(1)
