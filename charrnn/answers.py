@@ -5,36 +5,19 @@ It joins tokens, tokenizer and `question`, and knows nothing of networks.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from charrnn.question import Asked, Bag, runs
+from charrnn.question import REMEMBERED, Asked, Bag, runs
 from charrnn.tokenizer import Tokenizer
 from charrnn.tokens import Ids, Piece, TokenFile
 
-MOST_KEPT, MOST_RUNS = 1 << 16, 1 << 22  # documents whose answers are remembered, and runs in their bags
-MOST_COUNTED = 20_000  # documents that rarity is counted on
-
-
-class _Turn(NamedTuple):
-    """A question or an answer: its mark, which stands at `start`, where it ends, and its text."""
-
-    mark: int
-    start: int
-    stop: int
-    text: str
-
-
-class Answer(NamedTuple):
-    """Positions [start, stop) of a document, from the answer's mark to its last token, and what was asked."""
-
-    start: int
-    stop: int
-    asked: Bag
+MOST_KEPT, MOST_RUNS = 1 << 16, 1 << 22  # turns whose bags are remembered, and runs in them
+MOST_COUNTED = 40_000  # turns that rarity is counted on
 
 
 class Exchange(NamedTuple):
@@ -45,58 +28,76 @@ class Exchange(NamedTuple):
 
 
 class Answers:
-    """The answers of a token file's documents."""
+    """The answers of a token file that is cut into turns."""
 
     def __init__(self, tokens: TokenFile, tokenizer: Tokenizer, buckets: int) -> None:
         self._tokens = tokens
         self._tokenizer = tokenizer
         self._buckets = buckets
-        self._kept: dict[int, tuple[Answer, ...]] = {}
+        self._kept: dict[int, Bag] = {}
         self._runs = 0
 
-    def of(self, document: int) -> tuple[Answer, ...]:
-        """The answers of a document, each with the dialogue before it as a bag."""
-        if document in self._kept:
-            return self._kept[document]
-        answers = tuple(self._read(self._tokens.document(document)))
-        self._runs += sum(len(answer.asked.buckets) for answer in answers)
+    def of(self, turn: int) -> Bag:
+        """What is answered in a turn, with the dialogue before it; an empty bag where it is no answer."""
+        if turn in self._kept:
+            return self._kept[turn]
+        bag = self._read(turn)
+        self._runs += len(bag.buckets)
         if self._runs > MOST_RUNS or len(self._kept) >= MOST_KEPT:
             self._kept, self._runs = {}, 0
-        self._kept[document] = answers
-        return answers
+        self._kept[turn] = bag
+        return bag
 
-    def _read(self, ids: Ids) -> Iterator[Answer]:
+    def _read(self, turn: int) -> Bag:
+        if self._mark(turn) != self._tokenizer.answer:
+            return Bag((), ())
+        first, questions = turn, 0
+        while first > 0 and not self._begins_document(first) and questions < REMEMBERED:
+            first -= 1
+            questions += self._mark(first) == self._tokenizer.ask
         asked = Asked(self._buckets)
-        for mark, start, stop, text in self._turns(ids):
-            if mark == self._tokenizer.ask:
+        for before in range(first, turn):
+            text = self._text(before)
+            if self._mark(before) == self._tokenizer.ask:
                 asked = asked.ask(text)
-                continue
-            if (bag := asked.bag()).buckets:  # there are none before the first question, or of an empty one
-                yield Answer(start, stop, bag)
-            asked = asked.answer(text)
+            elif self._mark(before) == self._tokenizer.answer:
+                asked = asked.answer(text)
+        return asked.bag()
 
-    def _turns(self, ids: Ids) -> Iterator[_Turn]:
-        marks = np.flatnonzero((ids == self._tokenizer.ask) | (ids == self._tokenizer.answer)).tolist()
-        for start, stop in itertools.pairwise([*marks, len(ids)]):
-            yield _Turn(int(ids[start]), start, stop, self._tokenizer.decode(ids[start + 1 : stop].tolist()))
+    def _begins_document(self, turn: int) -> bool:
+        return int(self._tokens.document(turn, 0, 1)[0]) == self._tokenizer.document
+
+    def _mark(self, turn: int) -> int:
+        """The mark of a question or an answer; behind the document's, if the turn begins with that. −1: neither."""
+        start = int(self._begins_document(turn))
+        found = self._tokens.document(turn, start, start + 1).tolist()
+        return found[0] if found and found[0] in (self._tokenizer.ask, self._tokenizer.answer) else -1
+
+    def _text(self, turn: int) -> str:
+        """What is said, without marks."""
+        return self._tokenizer.decode(self._tokens.document(turn, 1 + self._begins_document(turn)).tolist())
+
+    def prose(self) -> npt.NDArray[np.bool_]:
+        """Which turns are none, but documents or what stands before a dialogue."""
+        return np.array([self._mark(turn) < 0 for turn in range(len(self._tokens))], bool)
 
     def exchanges(self) -> list[Exchange]:
         """How dialogues begin: questions with the same answer are ways to ask the same."""
         found: dict[str, Exchange] = {}
-        for d in range(min(len(self._tokens), MOST_COUNTED)):
-            turns = list(itertools.islice(self._turns(self._tokens.document(d)), 2))
-            if [turn.mark for turn in turns] == [self._tokenizer.ask, self._tokenizer.answer]:
-                question, answer = (Asked(self._buckets).ask(turn.text).bag() for turn in turns)
+        marks = (self._tokenizer.ask, self._tokenizer.answer)
+        for turn in range(min(len(self._tokens) - 1, MOST_COUNTED)):
+            if self._begins_document(turn) and (self._mark(turn), self._mark(turn + 1)) == marks:
+                question, answer = (Asked(self._buckets).ask(self._text(t)).bag() for t in (turn, turn + 1))
                 if question.buckets and answer.buckets:
-                    found.setdefault(turns[1].text, Exchange(answer, [])).questions.append(question)
+                    found.setdefault(self._text(turn + 1), Exchange(answer, [])).questions.append(question)
         return list(found.values())
 
     def rarity(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """How much each bucket says, (buckets,): log(N / n) / log N where n of N texts of dialogue hold it."""
         counts, texts = np.zeros(self._buckets), 0
-        for d in range(min(len(self._tokens), MOST_COUNTED)):
-            for turn in self._turns(self._tokens.document(d)):
-                counts[list(set(runs(turn.text, self._buckets)))] += 1
+        for turn in range(min(len(self._tokens), MOST_COUNTED)):
+            if self._mark(turn) >= 0:
+                counts[list(set(runs(self._text(turn), self._buckets)))] += 1
                 texts += 1
         return np.asarray(np.log((texts + 2) / (counts + 1)) / math.log(texts + 2), np.float32)
 
@@ -104,10 +105,7 @@ class Answers:
         """For a window of pieces: the number of the bag at each position (T, B), 0 for none, and the bags from 1 on."""
         where, bags = np.zeros(shape, np.int64), list[Bag]()
         for piece in pieces:
-            for start, stop, bag in self.of(piece.document):
-                first, last = max(start, piece.start), min(stop, piece.start + piece.length)
-                if first < last:
-                    bags.append(bag)
-                    shift = piece.position - piece.start
-                    where[first + shift : last + shift, piece.stream] = len(bags)
+            if (bag := self.of(piece.document)).buckets:  # there are none before the first question, or of an empty one
+                bags.append(bag)
+                where[piece.position : piece.position + piece.length, piece.stream] = len(bags)
         return where, bags

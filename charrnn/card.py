@@ -76,6 +76,7 @@ def _command(info: Mapping[str, Any]) -> str:
 def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What there is to know of a model, as names and values. `info` is its `config.json`."""
     model, corpus, held_out = info["model"], info["corpus"], info["held_out"]
+    kept = TrainingConfig(**info["training"]).kept(dialogue=info["has_dialogue"])
     figure = "in training"
     if held_out:
         figure = (
@@ -90,7 +91,7 @@ def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("held out", f"{corpus['valid_characters']:,} characters: {corpus['split']}"),
         ("held-out figure", figure),
         ("dialogue", "yes" if info["has_dialogue"] else "no: it continues text and cannot be asked"),
-        ("steps", f"{info['steps']:,}, best at {info['best_step']:,}; the {info['training']['keep']} are kept"),
+        ("steps", f"{info['steps']:,}, best at {info['best_step']:,}; the {kept} are kept"),
         ("command", f"`{_command(info)}`"),
         ("made with", ", ".join(f"{k} {v}" for k, v in info["versions"].items())),
     ]

@@ -126,13 +126,11 @@ class ChatSession:
 
     def _answer(self, stream: Stream, text: str, rng: np.random.Generator) -> Iterator[Piece]:
         tokenizer = self._model.tokenizer
-        marks = {tokenizer.document, tokenizer.ask}
+        marks = {tokenizer.document, tokenizer.ask, tokenizer.answer}
         if self.mode == "continue":
             stream.read_text(text)
             return stream.generate(
                 lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer}
             )
         stream.ask(text)
-        return stream.generate(
-            lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.answer}, stops=marks, at_least=1
-        )
+        return stream.generate(lambda: self.sampling, rng, barred={tokenizer.unknown}, stops=marks, at_least=1)

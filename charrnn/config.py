@@ -27,6 +27,8 @@ class Architecture:
     """Recurrent layers, one above the other."""
     width: int = 256
     """Length of a token's embedding and of a layer's hidden state."""
+    feedforward: int = 768
+    """Units of the gated layer between recurrence and head; 0 is none."""
     tied: bool = True
     """Use the embedding matrix as the head's weights, too."""
     summary: int = 128
@@ -40,6 +42,7 @@ class Architecture:
     def __post_init__(self) -> None:
         _require(1 <= self.layers <= 64, f"layers must be between 1 and 64, not {self.layers}")
         _require(1 <= self.width <= 16384, f"width must be between 1 and 16384, not {self.width}")
+        _require(0 <= self.feedforward <= 65536, f"feedforward must be between 0 and 65536, not {self.feedforward}")
         _require(0 <= self.summary <= 4096, f"summary must be between 0 and 4096, not {self.summary}")
 
 
@@ -49,6 +52,8 @@ class ModelConfig(Architecture):
 
     vocabulary: int
     """Number of tokens V, special ones included."""
+    feedforward: int = 0
+    """Units of the gated layer between recurrence and head; 0: it has none."""
     summary: int = 0
     """Length of the vector in which a question reaches its answer; 0: it has none."""
 
@@ -120,9 +125,11 @@ class TrainingConfig(Architecture):
     """Streams B: rows of the batch, each carrying its state from window to window."""
     window: int = 64
     """Positions T of a window: the length of truncated back-propagation."""
+    prose: float = 0.2
+    """Share of the text outside dialogue that an epoch reads, another in every epoch, where there is dialogue."""
     dropout: float = 0.1
     """Share of a layer's outputs dropped in training."""
-    forget: float = 0.4
+    forget: float = 0.65
     """Share of a question's runs of characters that its summary goes without in training."""
     contrast: int = 800
     """Steps in which the summary first learns which questions are alike; 0: never apart from the answers."""
@@ -143,8 +150,10 @@ class TrainingConfig(Architecture):
     initialisation: Literal["charrnn", "torch"] = "charrnn"
     """How weights begin: ours, or as torch's own layers do, for comparison."""
 
-    keep: Literal["best", "last"] = "best"
-    """The finished model's weights: those of the best held-out score, or the last, which have learned most by heart."""
+    keep: Literal["auto", "best", "last"] = "auto"
+    """The finished model's weights: those of the best held-out score, or the last, which have learned most by heart.
+
+    auto is the last where there is dialogue, for answers are learned by heart, and the best elsewhere."""
     patience: int = 0
     """Stop after this many evaluations without a better held-out score; 0 only says so."""
     seed: int = 0
@@ -158,6 +167,12 @@ class TrainingConfig(Architecture):
     store: Literal["float16", "float32"] = "float16"
     """Number format of the finished model's weights."""
 
+    def kept(self, *, dialogue: bool) -> Literal["best", "last"]:
+        """Which weights the finished model has."""
+        if self.keep == "auto":
+            return "last" if dialogue else "best"
+        return self.keep
+
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.vocabulary >= 0, f"vocabulary must be 0 (chosen from the corpus) or more, not {self.vocabulary}")
@@ -167,6 +182,7 @@ class TrainingConfig(Architecture):
         _require(not (self.steps and self.epochs), "give steps or epochs, not both")
         _require(1 <= self.batch <= 65536, f"batch must be between 1 and 65536, not {self.batch}")
         _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
+        _require(0.001 <= self.prose <= 1, f"prose must be between 0.001 and 1, not {self.prose}")
         _require(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         _require(0 <= self.forget < 1, f"forget must be at least 0 and below 1, not {self.forget}")
         _require(0 <= self.contrast < 10**6, f"contrast must be 0 (off) or more, not {self.contrast}")

@@ -29,7 +29,7 @@ LEAST_CHARACTERS = 20
 SAMPLE_CHARACTERS = 5_000_000
 SUBWORDS_FROM = 200_000  # characters of text
 CACHE_BYTES = 2 << 30
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 Say = Callable[[str], None]
 
@@ -53,11 +53,14 @@ class Dataset:
     """Token files for training and for scoring, and the tokenizer that made them."""
 
     tokenizer: Tokenizer
-    train: TokenFile
-    valid: TokenFile
+    folder: Path
     facts: CorpusFacts
     has_dialogue: bool
     key: str
+
+    def tokens(self, name: Literal["train", "valid"], *, turns: bool = False) -> TokenFile:
+        """The text to train on or the held-out text, whole documents or dialogues turn by turn."""
+        return TokenFile(self.folder, name, self.tokenizer.size, turns=turns)
 
 
 def _spread_sample(split: Split, spool: Spool) -> Iterator[str]:
@@ -87,6 +90,8 @@ def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Pa
             open_side = side
         if stretch.role in marks:
             dialogue = dialogue or not side
+            if not stretch.begins_document:
+                writers[side].end_turn()
             writers[side].write([marks[stretch.role]])
         writers[side].write(tokenizer.encode(stretch.text))
         characters[side] += len(stretch.text)
@@ -229,5 +234,4 @@ def open_dataset(key: str) -> Dataset:
     folder = cache_folder() / key
     record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer((folder / "tokenizer.model").read_bytes())
-    train, valid = (TokenFile(folder, name, tokenizer.size) for name in ("train", "valid"))
-    return Dataset(tokenizer, train, valid, CorpusFacts(**record["facts"]), record["has_dialogue"], key)
+    return Dataset(tokenizer, folder, CorpusFacts(**record["facts"]), record["has_dialogue"], key)

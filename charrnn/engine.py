@@ -59,6 +59,13 @@ def gru_step(xs: Array, state: CellState, w_t: Array, weights: Weights) -> CellS
     return (n + s[:, H:] * (h - n),)
 
 
+def feedforward(x: Array, w_in_t: Array, w_out_t: Array) -> Array:
+    """W_out (silu(a) ⊙ b) with (a, b) = W_in x / rms(x), at every position: x (…, D) → (…, D)."""
+    normed = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(EPSILON))
+    a, b = np.split(normed @ w_in_t, 2, axis=-1)
+    return (a * _sigmoid(a) * b) @ w_out_t  # type: ignore[no-any-return]
+
+
 class CellForm:
     """What the engine knows of a cell: how to step it and what it stores."""
 
@@ -93,6 +100,8 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if S := config.summary:
         shapes |= {"summary.table.weight": (BUCKETS, S), "summary.rarity": (BUCKETS,)}
         shapes |= {"summary.to_input.weight": (D, S), "summary.to_head.weight": (D, S)}
+    if F := config.feedforward:
+        shapes |= {"feedforward.w_in.weight": (2 * F, D), "feedforward.w_out.weight": (D, F)}
     for layer in range(config.layers):
         for name, shape in CELLS[config.cell].shapes(D, D).items():
             shapes[f"layers.{layer}.{name}"] = shape
@@ -112,6 +121,11 @@ class Engine:
         self._summary = {
             name.removeprefix("summary."): array for name, array in full.items() if name.startswith("summary.")
         }
+        self._feedforward = [
+            np.ascontiguousarray(full[f"feedforward.{name}.weight"].T)
+            for name in ("w_in", "w_out")
+            if config.feedforward
+        ]
         self._layers = [
             {name: full[f"layers.{i}.{name}"] for name in self.form.shapes(1, 1)} for i in range(config.layers)
         ]
@@ -154,6 +168,8 @@ class Engine:
             after.append(before)
         if summary is not None:
             x = x + self._summary["to_head.weight"] @ summary
+        if self._feedforward:
+            x = x + feedforward(x, *self._feedforward)
         return x, tuple(after)
 
     def logits(self, h: Array) -> Array:

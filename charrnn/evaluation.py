@@ -2,7 +2,8 @@
 
 Total bits of the text / number of Unicode characters in it, whatever the tokenizer: each document opened by the
 document mark from a zero state, the state carried to its end, every character paid for, rare ones through their
-bytes. The end of a document is not a character and is not counted; a speaker's mark is counted as bits.
+bytes. The end of a document is not a character and is not counted; a speaker's mark is counted as bits, but where
+the network has a summary: there each turn is scored from a zero state and its mark, as it is written.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ def token_bits(logits: Array, targets: Ids) -> float:
 
 
 class _Scorer:
-    """A document as it is read: the state after what was scored."""
+    """A document, or a turn, as it is read from its mark on: the state after what was scored."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+    def __init__(self, engine: Engine, mark: int, summary: Array | None = None) -> None:
         self._engine = engine
         self._state = engine.initial_state(1)
-        self._last = tokenizer.document
-        self.summary: Array | None = None
+        self._last = mark
+        self._summary = summary
 
     def add(self, ids: list[int]) -> float:
         """The bits of the next tokens."""
@@ -78,7 +79,7 @@ class _Scorer:
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
         bits = 0.0
         for start in range(0, len(targets), POSITIONS):
-            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state, self.summary)
+            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state, self._summary)
             bits += token_bits(self._engine.logits(h[:, 0]), targets[start : start + POSITIONS])
         if ids:
             self._last = ids[-1]
@@ -88,7 +89,7 @@ class _Scorer:
 def score_text(engine: Engine, tokenizer: Tokenizer, text: str) -> TextScore:
     """What one text costs as a document of its own."""
     ids = tokenizer.encode(text)
-    bits = _Scorer(engine, tokenizer).add(ids)
+    bits = _Scorer(engine, tokenizer.document).add(ids)
     return TextScore(bits, len(ids), len(text), len(text.encode("utf-8", "replace")))
 
 
@@ -97,16 +98,18 @@ def score_documents(engine: Engine, tokenizer: Tokenizer, documents: Iterable[Do
     total = TextScore()
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
-        scorer, asked = _Scorer(engine, tokenizer), Asked(BUCKETS)
-        for part in document.parts:
-            bits, ids = 0.0, tokenizer.encode(part.text)
+        scorer, asked = _Scorer(engine, tokenizer.document), Asked(BUCKETS)
+        for number, part in enumerate(document.parts):
+            ids = tokenizer.encode(part.text)
             if part.role in marks:
-                bits += scorer.add([marks[part.role]])
                 answers = part.role == "answer"
-                scorer.summary = engine.summary(asked.bag()) if answers and engine.config.summary else None
+                if number and engine.config.summary:
+                    summary = engine.summary(asked.bag()) if answers else None
+                    scorer = _Scorer(engine, marks[part.role], summary)
+                else:
+                    ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)
-            bits += scorer.add(ids)
-            total += TextScore(bits, len(ids) + (part.role in marks), len(part.text), len(part.text.encode()))
+            total += TextScore(scorer.add(ids), len(ids), len(part.text), len(part.text.encode()))
     if not total.characters:
         raise CorpusError("there is no text to score")
     return total

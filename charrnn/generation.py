@@ -88,10 +88,12 @@ class Stream:
         tokenizer = self._tokenizer
         if self._answered:
             self._asked, self._answered = self._asked.answer(self._answered), ""
-        self._asked, self._summary = self._asked.ask(question), None
-        self.read([tokenizer.ask, *tokenizer.encode(question)])
-        if self._engine.config.summary:
+        self._asked = self._asked.ask(question)
+        if self._engine.config.summary:  # all that the answer knows of the dialogue; a state would only lead it astray
             self._summary = self._engine.summary(self._asked.bag())
+            self.state = self._engine.initial_state(1)
+        else:
+            self.read([tokenizer.ask, *tokenizer.encode(question)])
         self.read([tokenizer.answer])
 
     def generate(

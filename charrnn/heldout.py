@@ -1,6 +1,6 @@
 """Scoring held-out tokens with the torch network: quickly while training, exactly at the end.
 
-The quick score cuts documents into pieces that are scored side by side, each from a zero state and the document mark:
+The quick score cuts documents into pieces that are scored side by side, each from a zero state and the document's mark:
 a little pessimistic, the same at every evaluation, and what the best model is chosen by. The exact one is bits per
 character as `evaluation` defines it.
 """
@@ -32,11 +32,10 @@ IGNORED = -100
 
 
 class _Row(NamedTuple):
-    """Tokens to score: those of a document from `start` on, after its mark."""
+    """Tokens to score: those of a document from some place on, after its first one, a mark."""
 
     ids: Ids
     document: int
-    start: int
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,15 @@ class _Rows:
             targets[: len(row.ids) - 1, b] = row.ids[1:]
         if answers is None:
             return cls(inputs, targets, np.zeros_like(inputs), [])
-        pieces = [Piece(b, 1, row.document, row.start, len(row.ids) - 2) for b, row in enumerate(rows)]
+        pieces = [Piece(b, 0, row.document, 0, len(row.ids) - 1) for b, row in enumerate(rows)]
         return cls(inputs, targets, *answers.at(pieces, inputs.shape))
 
 
 class HeldOut:
-    """The held-out token file, and how many characters and bytes each token stands for."""
+    """The held-out token file, cut into turns for a network with a summary; characters and bytes of each token."""
 
     def __init__(self, tokens: TokenFile, tokenizer: Tokenizer) -> None:
         self._tokens = tokens
-        self._mark = tokenizer.document
         self._answers = Answers(tokens, tokenizer, BUCKETS)
         texts = [tokenizer.token_bytes(i) for i in range(tokenizer.size)]
         self._bytes = np.array([len(t) for t in texts])
@@ -113,7 +111,8 @@ class HeldOut:
         ]
 
     def _row(self, document: int, start: int, stop: int | None) -> _Row:
-        return _Row(np.concatenate([[self._mark], self._tokens.document(document, start, stop)]), document, start)
+        ids = self._tokens.document(document, 0, 1), self._tokens.document(document, start, stop)
+        return _Row(np.concatenate(ids), document)
 
     def _score(self, network: Network, rows: list[_Row]) -> TextScore:
         rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))

@@ -57,8 +57,30 @@ class Summary(nn.Module):
         return nn.functional.rms_norm(total, total.shape[-1:], eps=EPSILON)
 
 
+class Feedforward(nn.Module):
+    """W_out (silu(a) ⊙ b) with (a, b) = W_in x / rms(x): the gated layer of Shazeer (2020), at every position.
+
+    It adds nothing at first. What the recurrence would need width for, and time, is cheap here: no position waits.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w_in = nn.Linear(width, 2 * hidden, bias=False)
+        self.w_out = nn.Linear(hidden, width, bias=False)
+        nn.init.zeros_(self.w_out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (T, B, D) → (T, B, D)."""
+        a, b = self.w_in(nn.functional.rms_norm(x, x.shape[-1:], eps=EPSILON)).chunk(2, -1)
+        y: Tensor = self.w_out(nn.functional.silu(a) * b)
+        return y
+
+
 class Network(nn.Module):
-    """Embedding (V, D), L cells of width D, head: y_t = W_hy h_t + b_y, with W_hy the embedding again if tied."""
+    """Embedding (V, D), L cells of width D, a gated layer beside their output, and the head: y_t = W_hy h_t + b_y.
+
+    W_hy is the embedding again if tied.
+    """
 
     def __init__(
         self,
@@ -73,6 +95,7 @@ class Network(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.layers = nn.ModuleList(CELLS[config.cell](config.width, config.width) for _ in range(config.layers))
+        self.feedforward = Feedforward(config.width, config.feedforward) if config.feedforward else None
         self.head = nn.Linear(config.width, config.vocabulary)
         if config.tied:
             self.head.weight = self.embedding.weight
@@ -117,6 +140,8 @@ class Network(nn.Module):
             after.append(last)
         if summary is not None and self.summary is not None:
             x = x + self.summary.to_head(summary)
+        if self.feedforward is not None:
+            x = x + self.dropout(self.feedforward(x))
         return x, after
 
     def summaries(self, where: Tensor, bags: Sequence[Bag], drop: float = 0.0) -> Tensor | None:

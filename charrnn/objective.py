@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from charrnn.answers import Answers, Exchange
@@ -22,6 +23,7 @@ from charrnn.optim import adamw, set_rate
 from charrnn.question import Bag
 from charrnn.tokens import Windows
 
+ROWS = 256  # of logits at once
 LEAST_SAMPLED = 256  # tokens that stand for the rest of the vocabulary, however many the targets are
 TOGETHER = 256  # exchanges of a step of contrast; half as many while the network learns
 SCALE = 12.0  # of cosines, as logits
@@ -30,7 +32,43 @@ CONTRAST_EVERY, CONTRAST_WEIGHT = 4, 0.2  # while the network learns, too
 CONTRAST_SHARE = 0.05  # of the minutes, at most
 
 
-def sampled_cross_entropy(h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, candidates: int) -> Tensor:
+class _CrossEntropy(torch.autograd.Function):
+    """Mean −log softmax(W h + b)[target]: h (N, D), W (C, D), b (C), targets (N).
+
+    The gradient is made on the way, rows at a time, so that the (N, C) logits never leave the cache; the matrix
+    products are in `dtype`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, w: Tensor, b: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        N, h_low, w_low = len(h), h.to(dtype), w.to(dtype)
+        dh, dw, db = torch.empty_like(h_low), torch.zeros_like(w), torch.zeros_like(b)
+        total = b.new_zeros(())
+        for start in range(0, N, ROWS):
+            x, y = h_low[start : start + ROWS], targets[start : start + ROWS, None]
+            p = torch.mm(x, w_low.t()).float().add_(b)
+            p.sub_(p.amax(1, keepdim=True))
+            chosen = p.gather(1, y)
+            sums = p.exp_().sum(1, keepdim=True)
+            total += (sums.log() - chosen).sum()
+            p.div_(sums * N).scatter_add_(1, y, chosen.new_full((), -1 / N).expand_as(chosen))
+            d = p.to(dtype)
+            torch.mm(d, w_low, out=dh[start : start + ROWS])
+            dw += torch.mm(d.t(), x)
+            db += p.sum(0)
+        ctx.save_for_backward(dh, dw, db)
+        return total / N
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        dh, dw, db = ctx.saved_tensors
+        return dh * grads[0], dw * grads[0], db * grads[0], None, None
+
+
+def sampled_cross_entropy(
+    h: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, candidates: int, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Mean −log softmax(W h + b)[target], nats, with about so many columns of the softmax: h (N, D), targets (N).
 
     The columns are the tokens that are a target anywhere in the window, as in Jean et al. (2015), and others drawn
@@ -40,18 +78,19 @@ def sampled_cross_entropy(h: Tensor, weight: Tensor, bias: Tensor, targets: Tens
     V = len(bias)
     own, columns = torch.unique(targets, return_inverse=True)
     others = max(candidates - len(own), LEAST_SAMPLED)
-    if not candidates or len(own) + others >= V:
-        return functional.cross_entropy(functional.linear(h, weight, bias).float(), targets)
-    left_out = torch.ones(V, dtype=torch.bool, device=h.device)
-    left_out[own] = False
-    rest = left_out.nonzero().flatten()
-    drawn = rest[torch.randperm(len(rest), device=h.device)[:others]]
-    chosen = torch.cat([own, drawn])
-    counts = torch.ones(len(chosen), device=h.device)
-    counts[len(own) :] = len(rest) / others
-    # Not by indexing: its backward adds up in any order when there are several threads, and a resume is exact.
-    logits = functional.linear(h, functional.embedding(chosen, weight), bias.index_select(0, chosen) + counts.log())
-    return functional.cross_entropy(logits.float(), columns)
+    if candidates and len(own) + others < V:
+        left_out = torch.ones(V, dtype=torch.bool, device=h.device)
+        left_out[own] = False
+        rest = left_out.nonzero().flatten()
+        drawn = rest[torch.randperm(len(rest), device=h.device)[:others]]
+        chosen = torch.cat([own, drawn])
+        counts = torch.ones(len(chosen), device=h.device)
+        counts[len(own) :] = len(rest) / others
+        # Not by indexing: its backward adds up in any order when there are several threads, and a resume is exact.
+        weight, bias = functional.embedding(chosen, weight), bias.index_select(0, chosen) + counts.log()
+        targets = columns
+    loss: Tensor = _CrossEntropy.apply(h, weight, bias, targets, dtype)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def contrastive_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -141,9 +180,10 @@ class Objective:
         summary = self._summaries(network, epoch, index, (x.shape[0], x.shape[1]))
         with self._autocast():
             h, state = network.hidden(x, state, summary)
-            loss = sampled_cross_entropy(
-                h.flatten(0, 1), network.head.weight, network.head.bias, y.flatten(), self._config.candidates
-            )
+        head, dtype = network.head, torch.float32 if self._precision == "fp32" else torch.bfloat16
+        loss = sampled_cross_entropy(
+            h.flatten(0, 1).float(), head.weight, head.bias, y.flatten(), self._config.candidates, dtype
+        )
         return loss, state
 
     def contrast_term(self, network: Network, index: int) -> Tensor | float:
@@ -157,8 +197,7 @@ class Objective:
         if network.summary is None:
             return None
         where, bags = self._answers.at(self._windows.pieces(epoch, index), shape)
-        vectors = network.summaries(torch.from_numpy(where).to(self._device), bags, self._config.forget)
-        return vectors if vectors is None else functional.dropout(vectors, self._config.dropout)
+        return network.summaries(torch.from_numpy(where).to(self._device), bags, self._config.forget)
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self._precision == "fp32":

@@ -8,12 +8,14 @@ This module knows text; it knows nothing of tokens, tensors and networks.
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
 LONGEST_RUN = 3
 EARLIER, ANSWERED = 0.4, 0.2  # what an earlier turn counts beside a later one; an answer beside its question
 LEAST = 0.05  # what counts less is forgotten
+REMEMBERED = 1 + int(math.log(LEAST) / math.log(EARLIER))  # questions
 MOST_CHARACTERS = 1000  # of a turn
 # What carries little meaning: punctuation, blanks, and the characters of particles, wherever they stand.
 _IDLE = dict.fromkeys(map(ord, "，。、；：？！,.;:?!…—～~“”‘’\"'（）()《》【】「」 \t\r\n\u3000呢吗啊呀吧嘛呗哦"))

@@ -1,7 +1,8 @@
 """Memory-mapped token files and the windows cut from them. It knows token ids and nothing of text.
 
 A token file is `NAME.tokens` (uint16, or uint32 for large vocabularies) and `NAME.offsets.npy`: document d is
-tokens[offsets[d]:offsets[d + 1]], the document mark first. Only the pages that a window touches are read.
+tokens[offsets[d]:offsets[d + 1]], the document mark first. `NAME.turns.npy` cuts the same tokens finer: documents, and
+in dialogues turns, each from its mark on. Only the pages that a window touches are read.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 Offsets = npt.NDArray[np.int64]
+COUNTED = 10_000_000  # tokens for frequencies, about
 
 
 class TokenWriter:
-    """Writes one token file, document by document."""
+    """Writes one token file, document by document, and dialogues turn by turn."""
 
     def __init__(self, folder: Path, name: str, vocabulary: int) -> None:
         self._path = folder / f"{name}.tokens"
-        self._offsets_path = folder / f"{name}.offsets.npy"
         self._dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
         self._file = self._path.open("wb")
-        self._offsets = [0]
+        self._offsets = {folder / f"{name}.offsets.npy": [0], folder / f"{name}.turns.npy": [0]}
+        self._documents, self._turns = self._offsets.values()
         self._length = 0
 
     def write(self, ids: Sequence[int]) -> None:
@@ -34,25 +36,31 @@ class TokenWriter:
         self._file.write(np.asarray(ids, self._dtype).tobytes())
         self._length += len(ids)
 
+    def end_turn(self) -> None:
+        """What was written since the last turn or document is one turn."""
+        self._turns.append(self._length)
+
     def end_document(self) -> None:
-        """What was written since the last call is one document."""
-        self._offsets.append(self._length)
+        """What was written since the last document is one document."""
+        self.end_turn()
+        self._documents.append(self._length)
 
     def close(self) -> None:
         """Finish: synced to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        np.save(self._offsets_path, np.asarray(self._offsets, np.int64))
+        for path, offsets in self._offsets.items():
+            np.save(path, np.asarray(offsets, np.int64))
 
 
 class TokenFile:
-    """Documents of tokens, read from a memory map."""
+    """Documents of tokens, read from a memory map; with `turns`, each turn of a dialogue is a document."""
 
-    def __init__(self, folder: Path, name: str, vocabulary: int) -> None:
+    def __init__(self, folder: Path, name: str, vocabulary: int, *, turns: bool = False) -> None:
         dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
         path = folder / f"{name}.tokens"
-        self.offsets: Offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
+        self.offsets: Offsets = np.load(folder / f"{name}.{'turns' if turns else 'offsets'}.npy", allow_pickle=False)
         empty = path.stat().st_size == 0
         self._tokens = np.empty(0, dtype) if empty else np.memmap(path, dtype, mode="r")
 
@@ -75,6 +83,12 @@ class TokenFile:
         stop = end - first if stop is None else min(stop, end - first)
         return self._tokens[first + start : first + stop].astype(np.int64)
 
+    def frequencies(self, vocabulary: int) -> npt.NDArray[np.float64]:
+        """The share of each token, (V,), on a sample spread evenly; none is quite zero."""
+        every = max(1, self.total // COUNTED)
+        counts = np.bincount(self._tokens[::every], minlength=vocabulary) + 0.5
+        return np.asarray(counts / counts.sum())
+
 
 class Piece(NamedTuple):
     """Part of a document in a window: its first position there, in which stream, and where it lies in the document."""
@@ -90,18 +104,30 @@ class Windows:
     """An epoch's windows: the documents permuted by seed and epoch, in B streams side by side, T positions at a time.
 
     Stream b reads the b-th of B equal stretches of the permuted text, so that the state after a window is the state
-    before the next. The few tokens past B equal stretches are another few in every epoch.
+    before the next. The few tokens past B equal stretches are another few in every epoch. Of documents that are
+    `seldom` (a truth value for each) an epoch reads one of so many `parts`, the next one in the next epoch.
     """
 
-    def __init__(self, tokens: TokenFile, *, batch: int, window: int, seed: int) -> None:
-        # A text too short for the batch gets fewer streams, then a shorter window: at least one target a stream.
-        self.streams = max(1, min(batch, tokens.total // 2, tokens.total // (window + 1) or 1))
-        self.stretch = (tokens.total - 1) // self.streams  # targets a stream and epoch
-        self.window = min(window, self.stretch)
-        self.windows = -(-self.stretch // self.window)
+    def __init__(
+        self,
+        tokens: TokenFile,
+        *,
+        batch: int,
+        window: int,
+        seed: int,
+        seldom: npt.NDArray[np.bool_] | None = None,
+        parts: int = 1,
+    ) -> None:
         self._tokens = tokens
         self._seed = seed
+        self._parts = np.where(seldom, parts, 1) if seldom is not None else np.ones(len(tokens), np.int64)
         self._epoch = -1
+        least = min(int(np.diff(self._bounds(epoch), axis=0).sum()) for epoch in range(int(self._parts.max(initial=1))))
+        # A text too short for the batch gets fewer streams, then a shorter window: at least one target a stream.
+        self.streams = max(1, min(batch, least // 2, least // (window + 1) or 1))
+        self.stretch = (least - 1) // self.streams  # targets a stream and epoch
+        self.window = min(window, self.stretch)
+        self.windows = -(-self.stretch // self.window)
 
     @property
     def tokens_per_epoch(self) -> int:
@@ -129,8 +155,14 @@ class Windows:
         if epoch == self._epoch:
             return
         self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._tokens))
-        self._starts = np.concatenate([[0], np.cumsum(self._tokens.lengths()[self._order])])
+        self._firsts, stops = self._bounds(epoch)[:, self._order]
+        self._starts = np.concatenate([[0], np.cumsum(stops - self._firsts)])
         self._epoch = epoch
+
+    def _bounds(self, epoch: int) -> Offsets:
+        """What an epoch reads of each document: its first position and the one after its last, (2, documents)."""
+        lengths, part = self._tokens.lengths(), (epoch + np.arange(len(self._tokens))) % self._parts
+        return np.stack([lengths * part // self._parts, lengths * (part + 1) // self._parts])
 
     def _stretches(self, stream: int, first: int, length: int) -> Iterator[Piece]:
         """The parts of documents at [first : first + length] of the permuted text."""
@@ -139,6 +171,7 @@ class Windows:
         while done < length:
             start = first + done - int(self._starts[place])
             part = min(length - done, int(self._starts[place + 1]) - first - done)
-            yield Piece(stream, done, int(self._order[place]), start, part)
+            if part:
+                yield Piece(stream, done, int(self._order[place]), int(self._firsts[place]) + start, part)
             done += part
             place += 1

@@ -76,15 +76,28 @@ class Trainer:
             layers=config.layers,
             width=config.width,
             tied=config.tied,
+            feedforward=config.feedforward,
             summary=config.summary if dataset.has_dialogue else 0,
             vocabulary=dataset.tokenizer.size,
         )
+        self.kept = config.kept(dialogue=dataset.has_dialogue)
         self.device = choose_device(config)
-        self.windows = Windows(dataset.train, batch=config.batch, window=config.window, seed=config.seed)
-        self.answers = Answers(dataset.train, dataset.tokenizer, BUCKETS)
-        self.objective = Objective(config, self.windows, self.answers, self.device, precision, bool(self.model.summary))
+        # What an answer knows of the dialogue is its summary, so turns are texts of their own, in any order.
+        turns = bool(self.model.summary)
+        tokens = dataset.tokens("train", turns=turns)
+        self.answers = Answers(tokens, dataset.tokenizer, BUCKETS)
+        self.windows = Windows(
+            tokens,
+            batch=config.batch,
+            window=config.window,
+            seed=config.seed,
+            seldom=self.answers.prose() if dataset.has_dialogue else None,
+            parts=round(1 / config.prose),
+        )
+        self.objective = Objective(config, self.windows, self.answers, self.device, precision, turns)
+        self._frequencies = tokens.frequencies(dataset.tokenizer.size)
         self._learned: dict[str, torch.Tensor] = {}
-        self.held_out = HeldOut(dataset.valid, dataset.tokenizer)
+        self.held_out = HeldOut(dataset.tokens("valid", turns=turns), dataset.tokenizer)
         self.progress = Progress()
         self.plan = Plan(1, 1, None, 0.0)
         self.metrics: list[str] = []
@@ -195,6 +208,8 @@ class Trainer:
         self.network = Network(self.model, dropout=self.config.dropout, initialisation=self.config.initialisation).to(
             self.device
         )
+        if self.config.initialisation == "charrnn":  # what comes how often need not be learned step by step
+            self.network.head.bias.data.copy_(torch.from_numpy(np.log(self._frequencies)))
         if self.network.summary is not None:
             self.network.summary.load_state_dict(self._learned, strict=False)
         if weights is not None:
@@ -229,7 +244,7 @@ class Trainer:
             p.best, p.best_step, p.worse = score, p.step, 0
         else:
             p.worse += 1
-        if not p.worse or self.config.keep == "last":
+        if not p.worse or self.kept == "last":
             self.kept_weights = weights_of(self.network)
         p.seconds = time.monotonic() - self._started
         record = {
@@ -286,7 +301,7 @@ class Trainer:
         scale, setbacks, step = self.progress.rate_scale / 2, self.progress.setbacks + 1, self.progress.step
         if setbacks > MOST_SETBACKS:
             raise TrainingError(
-                f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the {self.config.keep} "
+                f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the {self.kept} "
                 f"model so far is kept there; train anew with a lower --learning-rate (now {peak_rate(self.config):g})"
             )
         self.progress, _, _, tensors = read_state(self.path)
@@ -303,7 +318,7 @@ class Trainer:
         if p.worse in (2, 5, 10, 20) or p.worse == self.config.patience:
             yield Said(
                 f"no better on the held-out text since step {p.best_step} ({p.best:.3f} bits a character); "
-                f"the {self.config.keep} model is kept" + ("; stopping" if p.worse == self.config.patience else "")
+                f"the {self.kept} model is kept" + ("; stopping" if p.worse == self.config.patience else "")
             )
 
     def _finish(self) -> Finished:
@@ -312,7 +327,7 @@ class Trainer:
         score = self.held_out.exact_score(self.network, self.plan.exact_limit)
         self.progress.seconds = time.monotonic() - self._started
         write_folder(self.path, self._model_files(weights_bytes(self.kept_weights, self.config.store), score))
-        return Finished(self.path, score, self.progress.best_step, self.config.keep, time.monotonic() - self._started)
+        return Finished(self.path, score, self.progress.best_step, self.kept, time.monotonic() - self._started)
 
     # Figures ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from charrnn.engine import BUCKETS, Engine
 from charrnn.evaluation import score_documents
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
-from charrnn.question import Asked
+from charrnn.question import Asked, Bag
 from charrnn.tokenizer import train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter, Windows
 from charrnn.training_state import weights_of
@@ -25,29 +25,44 @@ def tokenizer():
     return train_tokenizer(["门是什么？门是开关。它有几扇，三扇。" * 3], "char")
 
 
+def write(folder, tokenizer, documents):
+    """Documents of (role, text); the tokens of their turns."""
+    marks = {"ask": [tokenizer.ask], "answer": [tokenizer.answer], "text": []}
+    writer = TokenWriter(folder, "train", tokenizer.size)
+    for turns in documents:
+        writer.write([tokenizer.document])
+        for number, (role, text) in enumerate(turns):
+            if number:
+                writer.end_turn()
+            writer.write([*marks[role], *tokenizer.encode(text)])
+        writer.end_document()
+    writer.close()
+    return TokenFile(folder, "train", tokenizer.size, turns=True)
+
+
 @pytest.fixture
 def tokens(tokenizer, tmp_path):
     """A text, a conversation, and a text that begins in the middle of an answer."""
-    marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
-    writer = TokenWriter(tmp_path, "train", tokenizer.size)
-    conversation = [id for role, text in TURNS for id in (marks[role], *tokenizer.encode(text))]
-    for ids in (tokenizer.encode("门是开关。" * 4), conversation, [tokenizer.answer, *tokenizer.encode("三扇。")]):
-        writer.write([tokenizer.document, *ids])
-        writer.end_document()
-    writer.close()
-    return TokenFile(tmp_path, "train", tokenizer.size)
+    return write(tmp_path, tokenizer, [[("text", "门是开关。" * 4)], TURNS, [("answer", "三扇。")]])
 
 
-def test_answers_reach_from_their_mark_to_their_end(tokens, tokenizer):
+def test_an_answer_has_the_dialogue_before_it(tokens, tokenizer):
     answers = Answers(tokens, tokenizer, BUCKETS)
-    assert answers.of(0) == answers.of(2) == ()
-    first, second = answers.of(1)
-    ids = tokens.document(1)
-    assert (ids[first.start], ids[second.start]) == (tokenizer.answer, tokenizer.answer)
-    assert tokenizer.decode(ids[first.start : first.stop]) == "门是开关。"
-    assert tokenizer.decode(ids[second.start : second.stop]) == "三扇。"
-    assert first.asked == Asked(BUCKETS).ask("门是什么").bag()
-    assert second.asked == Asked(BUCKETS).ask("门是什么").answer("门是开关。").ask("它有几扇").bag()
+    assert [len(answers.of(turn).buckets) > 0 for turn in range(6)] == [False, False, True, False, True, False]
+    assert tokenizer.decode(tokens.document(4).tolist()) == "三扇。"
+    assert answers.of(2) == Asked(BUCKETS).ask("门是什么").bag()
+    assert answers.of(4) == Asked(BUCKETS).ask("门是什么").answer("门是开关。").ask("它有几扇").bag()
+    assert answers.prose().tolist() == [True, False, False, False, False, False]
+
+
+def test_what_was_said_long_ago_is_forgotten(tokenizer, tmp_path):
+    """Reading only the last questions gives the same bag as reading all."""
+    turns = [(role, "门扇关三"[n % 4] * (n + 1)) for n in range(9) for role in ("ask", "answer")]
+    answers = Answers(write(tmp_path, tokenizer, [turns]), tokenizer, BUCKETS)
+    asked = Asked(BUCKETS)
+    for turn, (role, text) in enumerate(turns):
+        assert role == "ask" or answers.of(turn) == asked.bag()
+        asked = asked.ask(text) if role == "ask" else asked.answer(text)
 
 
 @pytest.mark.parametrize("window", [1, 3, 7, 100])
@@ -60,9 +75,8 @@ def test_windows_know_what_is_answered(tokens, tokenizer, window):
         for piece in windows.pieces(0, index):
             for offset in range(piece.length):
                 place = piece.start + offset
-                asked = [a.asked for a in answers.of(piece.document) if a.start <= place < a.stop]
                 number = where[piece.position + offset, piece.stream]
-                assert ([bags[number - 1]] if number else []) == asked
+                assert (bags[number - 1] if number else Bag((), ())) == answers.of(piece.document)
                 assert inputs[piece.position + offset, piece.stream] == tokens.document(piece.document)[place]
 
 
@@ -75,35 +89,33 @@ def test_rare_runs_say_more(tokens, tokenizer):
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer):
     torch.manual_seed(0)
-    network = Network(ModelConfig(cell=cell, width=24, summary=8, vocabulary=tokenizer.size))
+    network = Network(ModelConfig(cell=cell, width=24, feedforward=16, summary=8, vocabulary=tokenizer.size))
     assert network.summary is not None
     with torch.no_grad():
         network.summary.to_head.weight.normal_()
+        network.feedforward.w_out.weight.normal_()
     engine = Engine(network.config, weights_of(network))
     document = Document("d", iter([Part(role, text) for role, text in TURNS]))
     expected = score_documents(engine, tokenizer, [document])
     held_out = HeldOut(tokens, tokenizer)
-    found = held_out._score(network, [held_out._row(1, 1, None)])
+    rows = [held_out._row(turn, 1, None) for turn in range(1, 5)]
+    found = held_out._score(network, rows)
     assert (found.tokens, found.characters) == (expected.tokens, expected.characters)
     assert found.bits == pytest.approx(expected.bits, rel=1e-5)
     with torch.no_grad():
         network.summary.to_head.weight.zero_()
         network.summary.to_input.weight.zero_()
-    assert held_out._score(network, [held_out._row(1, 1, None)]).bits != pytest.approx(expected.bits, rel=1e-3)
+    assert held_out._score(network, rows).bits != pytest.approx(expected.bits, rel=1e-3)
 
 
 def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path):
     """There is nothing to sum up, and both forms score it alike."""
     turns = [("answer", "三扇。"), ("ask", ""), ("answer", "门是开关。")]
-    marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
-    writer = TokenWriter(tmp_path, "train", tokenizer.size)
-    writer.write([tokenizer.document, *(i for role, text in turns for i in (marks[role], *tokenizer.encode(text)))])
-    writer.end_document()
-    writer.close()
+    tokens = write(tmp_path, tokenizer, [turns])
     network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
     document = Document("d", iter([Part(role, text) for role, text in turns]))
     expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document])
-    found = HeldOut(TokenFile(tmp_path, "train", tokenizer.size), tokenizer).exact_score(network)
+    found = HeldOut(tokens, tokenizer).exact_score(network)
     assert found.bits == pytest.approx(expected.bits, rel=1e-5)
 
 

@@ -23,7 +23,7 @@ def folder_of(path, count, length=20):
 
 
 def texts(dataset, side: str) -> list[str]:
-    tokens: TokenFile = getattr(dataset, side)
+    tokens: TokenFile = dataset.tokens(side)
     return [dataset.tokenizer.decode(tokens.document(d)) for d in range(len(tokens))]
 
 
@@ -74,7 +74,7 @@ def test_marks_open_documents_questions_and_answers(tmp_path):
     t = dataset.tokenizer
     [甲, 乙, 丙, 丁] = [t.encode(c)[0] for c in "甲乙丙丁"]
     expected = [t.document, t.ask, 甲, t.answer, 乙, t.ask, 丙, t.answer, 丁]
-    assert list(dataset.train.document(0))[: len(expected)] == expected
+    assert list(dataset.tokens("train").document(0))[: len(expected)] == expected
 
 
 def test_a_text_of_ones_own_to_validate_keeps_all_for_training(tmp_path):

@@ -73,7 +73,7 @@ def questions(tmp_path):
 
 
 def test_exchanges_gather_the_ways_to_ask(questions):
-    exchanges = Answers(questions.train, questions.tokenizer, BUCKETS).exchanges()
+    exchanges = Answers(questions.tokens("train", turns=True), questions.tokenizer, BUCKETS).exchanges()
     by_answer = {e.answer: e.questions for e in exchanges}
     assert len(by_answer) > len(SUBJECTS) / 2  # some sets are held out
     first = by_answer[Asked(BUCKETS).ask("花就是花本身。").bag()]
@@ -83,7 +83,7 @@ def test_exchanges_gather_the_ways_to_ask(questions):
 
 def test_what_belongs_to_one_answer_comes_together(questions):
     """Before, every question is nearest to one of the same words; after, to one of the same subject."""
-    answers = Answers(questions.train, questions.tokenizer, BUCKETS)
+    answers = Answers(questions.tokens("train", turns=True), questions.tokenizer, BUCKETS)
     contrast, rarity = Contrast(answers.exchanges(), 0.3), torch.from_numpy(answers.rarity())
     model, right = ModelConfig(width=8, summary=32, vocabulary=300), {}
     for steps in (0, 60):

@@ -60,3 +60,25 @@ def test_epochs_differ_and_seeds_repeat(tmp_path):
     np.testing.assert_array_equal(first.cut(3, 2)[0], second.cut(3, 2)[0])
     assert not np.array_equal(first.cut(0, 0)[0], first.cut(1, 0)[0])
     assert not np.array_equal(first.cut(0, 0)[0], Windows(tokens, batch=4, window=8, seed=2).cut(0, 0)[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=12), st.integers(1, 5), st.data())
+def test_what_is_seldom_is_read_once_in_so_many_epochs(tmp_path_factory, lengths, parts, data):
+    """Over as many epochs as parts, each token of a seldom document comes once and every other each time."""
+    seldom = np.array(data.draw(st.lists(st.booleans(), min_size=len(lengths), max_size=len(lengths))))
+    seldom[0], lengths[0] = False, 40
+    numbers = iter(range(10_000))
+    tokens = write(tmp_path_factory.mktemp("tokens"), [[next(numbers) for _ in range(n)] for n in lengths], 10_000)
+    windows = Windows(tokens, batch=1, window=7, seed=7, seldom=seldom, parts=parts)
+    read = np.zeros(tokens.total, int)
+    left_out = 0
+    for epoch in range(parts):
+        sizes = np.diff(windows._bounds(epoch), axis=0)[0]
+        left_out += int(sizes.sum()) - windows.tokens_per_epoch
+        for index in range(windows.windows):
+            inputs, _ = windows.cut(epoch, index)
+            read[inputs] += 1
+    times = np.repeat(np.where(seldom, 1, parts), lengths)
+    assert (read <= times).all()
+    assert (times - read).sum() == left_out <= parts * (1 + len(lengths))

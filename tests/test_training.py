@@ -142,7 +142,7 @@ def test_the_figure_of_the_folder_is_what_eval_finds(dataset, corpus_file, tmp_p
     trainer = begin(dataset, tmp_path / "m", steps=40, store="float16")
     finished = list(trainer.run())[-1]
     model = package.load(tmp_path / "m")
-    tokenizer, valid = dataset.tokenizer, dataset.valid
+    tokenizer, valid = dataset.tokenizer, dataset.tokens("valid")
     total = sum(
         (model.score(tokenizer.decode(valid.document(d))) for d in range(len(valid))), start=type(finished.score)()
     )
@@ -158,10 +158,11 @@ def test_bits_by_hand(dataset):
     with torch.no_grad():
         network.embedding.weight.zero_()
         network.head.bias.copy_(torch.linspace(0, 3, dataset.tokenizer.size))
-    held_out = HeldOut(dataset.valid, dataset.tokenizer)
+    valid = dataset.tokens("valid")
+    held_out = HeldOut(valid, dataset.tokenizer)
     logits = np.linspace(0, 3, dataset.tokenizer.size)
     bits = -np.log2(np.exp(logits) / np.exp(logits).sum())
-    expected = sum(bits[dataset.valid.document(d)[1:]].sum() for d in range(len(dataset.valid)))
+    expected = sum(bits[valid.document(d)[1:]].sum() for d in range(len(valid)))
     for score in (held_out.exact_score(network), held_out.quick_score(network)):
         assert math.isclose(score.bits, expected, rel_tol=1e-5)
         assert score.characters == dataset.facts.valid_characters

@@ -19,6 +19,7 @@ from pathlib import Path
 from table import show
 
 import charrnn
+from charrnn.chat import ChatSession
 from charrnn.corpus import bundled_root, held_out_phrasing
 from charrnn.question import runs
 from charrnn.spool import is_held_out
@@ -63,16 +64,25 @@ def groups(sets: Sequence[dict], most: int) -> dict[str, list[Asked]]:
     return {name: random.Random(1).sample(items, min(most, len(items))) for name, items in found.items()}
 
 
-def ask_model(model: charrnn.LanguageModel, questions: Sequence[Asked], temperature: float) -> list[Answer]:
+def say(session: ChatSession, question: str) -> Answer:
+    text = ""
+    for piece in session.say(question):
+        text += piece.text
+        if len(text) >= LONGEST:
+            break
+    return Answer(text, ended=not session.turns[-1].stopped)
+
+
+def ask_model(
+    model: charrnn.LanguageModel, questions: Sequence[Asked], temperature: float, turn: int = 1
+) -> list[Answer]:
+    """The answers, each as the given turn of a conversation in which other questions of the list came before."""
     answers = []
     for number, question in enumerate(questions):
         session = model.chat(charrnn.SamplingConfig(temperature=temperature, seed=number))
-        text = ""
-        for piece in session.say(question.text):
-            text += piece.text
-            if len(text) >= LONGEST:
-                break
-        answers.append(Answer(text, ended=not session.turns[-1].stopped))
+        for before in range(1, turn):
+            say(session, questions[(number + 7 * before) % len(questions)].text)
+        answers.append(say(session, question.text))
     return answers
 
 
@@ -143,6 +153,7 @@ def main() -> None:
     parser.add_argument("--sets", type=Path, default=bundled_root() / "dialogues")
     parser.add_argument("--temperature", type=float, default=0.3)
     parser.add_argument("--most", type=int, default=1000, help="questions of a group")
+    parser.add_argument("--turns", type=int, nargs="+", default=[1], help="at which turns of a conversation to ask")
     given = parser.parse_args()
     sets = read_sets(given.sets)
     retriever = Retriever(sets)
@@ -150,8 +161,9 @@ def main() -> None:
     for name, questions in groups(sets, given.most).items():
         for model in given.models or [None]:
             loaded = charrnn.load(model)
-            answers = ask_model(loaded, questions, given.temperature)
-            rows.append(row(name, loaded.name, answers, questions))
+            for turn in given.turns:
+                answers = ask_model(loaded, questions, given.temperature, turn)
+                rows.append(row(name, loaded.name + (f", turn {turn}" if turn > 1 else ""), answers, questions))
         rows.append(row(name, "retriever", [retriever.answer(q.text) for q in questions], questions))
     show(rows)
 
