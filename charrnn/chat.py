@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from charrnn.model import LanguageModel
 
 Mode = Literal["chat", "continue"]
+DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
 
 
 @dataclass
@@ -77,16 +78,17 @@ class ChatSession:
     """A conversation with a model.
 
     In *chat*, `say` asks and the answer ends by itself. In *continue*, `say` adds to the text and goes on without end.
-    Each mode has its own place in a text of its own. `sampling` may be replaced at any moment, from any thread: it is
-    read before each token.
+    Each mode has its own place in a text of its own. An answer begins with the best of `drafts`. `sampling` may be
+    replaced at any moment, from any thread: it is read before each token.
     """
 
-    def __init__(self, model: LanguageModel, sampling: SamplingConfig) -> None:
+    def __init__(self, model: LanguageModel, sampling: SamplingConfig, drafts: int = DRAFTS) -> None:
         self.title = model.name
         self.can_chat = model.has_dialogue
         self.mode: Mode = "chat" if self.can_chat else "continue"
         self.sampling = sampling
         self._model = model
+        self._drafts = drafts
         self.reset()
 
     @property

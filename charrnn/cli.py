@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 from charrnn import __version__
+from charrnn.chat import DRAFTS
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import hide_dash, named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import CharRNNError, UsageError
@@ -107,6 +108,7 @@ def ask(
     *,
     model: ModelName = None,
     length: int = LONGEST_ANSWER,
+    drafts: int = DRAFTS,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
 ) -> int:
@@ -120,6 +122,8 @@ def ask(
         The question; - takes it from standard input.
     length
         The most characters to write.
+    drafts
+        Beginnings drawn side by side, of which the one that tells most of its question is kept; 1 draws just one.
     as_json
         One object with the answer and its seed, for programs.
     """
@@ -127,7 +131,7 @@ def ask(
     from charrnn.model import load
 
     question = read_prompt(question)
-    session = load(model).chat(sampling)
+    session = load(model).chat(sampling, drafts)
     session.mode = "chat"
     texts = first_characters((piece.text for piece in session.say(question)), length)
     if as_json:

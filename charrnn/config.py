@@ -127,7 +127,7 @@ class TrainingConfig(Architecture):
     """Positions T of a window: the length of truncated back-propagation."""
     prose: float = 0.2
     """Share of the text outside dialogue that an epoch reads, another in every epoch, where there is dialogue."""
-    dropout: float = 0.1
+    dropout: float = 0.05
     """Share of a layer's outputs dropped in training."""
     forget: float = 0.65
     """Share of a question's runs of characters that its summary goes without in training."""

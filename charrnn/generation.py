@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from charrnn.tokenizer import Tokenizer
 
 READ_POSITIONS = 512  # of a prompt at once
 RECENT = 4096  # tokens remembered for the repetition penalty, at most
+BEGINNING = 18  # tokens of a draft: what an answer is about is said by then
 NEW_DOCUMENT = "\n\n"  # how the document mark shows in a continuation
 
 
@@ -33,6 +35,15 @@ class Piece:
     token: int
     surprise: float
     """Bits: −log₂ of its probability at temperature 1, before any filter."""
+
+
+class _Step(NamedTuple):
+    """A token of a draft, its surprise in bits, and where it leads."""
+
+    token: int
+    surprise: float
+    state: State
+    logits: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +115,10 @@ class Stream:
         barred: Collection[int],
         stops: Collection[int] = (),
         at_least: int = 0,
+        drafts: int = 1,
     ) -> Iterator[Piece]:
         """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
-        `stops` not among the first `at_least`.
+        `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`.
 
         The settings are asked for before each token, so they may change in between. The stream stands after the last
         piece given, so a consumer may stop at any moment and go on from there.
@@ -114,20 +126,67 @@ class Stream:
         decoder = self._tokenizer.decoder()
         bars = np.array(sorted(barred), np.int64)
         early_bars = np.union1d(bars, np.array(sorted(stops), np.int64))
-        for drawn in itertools.count():
-            logits = self.logits.copy()
+
+        def choose(logits: Array, drafted: Sequence[int], drawn: int) -> tuple[int, float]:
+            """A token and its surprise, after what was read and what is only drafted."""
+            logits = logits.copy()
             logits[early_bars if drawn < at_least else bars] = -np.inf
             config = sampling()
-            recent = list(self.recent)[-config.repetition_window :] if config.repetition_penalty != 1 else []
-            token = sample(logits, recent, config, rng.random())
+            recent = [*self.recent, *drafted] if config.repetition_penalty != 1 else []
+            token = sample(logits, recent[max(0, len(recent) - config.repetition_window) :], config, rng.random())
+            return token, _bits(logits, token)
+
+        beginning: Sequence[_Step] = []
+        if drafts > 1 and self._summary is not None and sampling().temperature > 0:
+            beginning = self._best_beginning(self._summary, drafts, choose, stops)
+        for drawn in itertools.count():
+            given = beginning[drawn] if drawn < len(beginning) else None
+            token, surprise = given[:2] if given else choose(self.logits, [], drawn)
             if token in stops:
                 return
-            surprise = _bits(logits, token)
-            self.read([token])
+            if given:
+                self.state, self.logits = given.state, given.logits
+                self.recent.append(token)
+            else:
+                self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
             if self._summary is not None:
                 self._answered = (self._answered + text)[:MOST_CHARACTERS]
             yield Piece(text, token, surprise)
+
+    def _best_beginning(
+        self,
+        summary: Array,
+        drafts: int,
+        choose: Callable[[Array, Sequence[int], int], tuple[int, float]],
+        stops: Collection[int],
+    ) -> list[_Step]:
+        """Of beginnings drawn side by side, the one whose own summary is nearest to what was asked.
+
+        What is likely after a question is not always likely only after this one: Li et al. (2016) rank answers by how
+        well they tell their question. Here the summary tells it, for it has learned to draw the two together.
+        """
+        engine = self._engine
+        state = tuple(tuple(np.repeat(part, drafts, axis=0) for part in layer) for layer in self.state)
+        logits = np.repeat(self.logits[None], drafts, axis=0)
+        found: list[list[_Step]] = [[] for _ in range(drafts)]
+        going_on = list(range(drafts))
+        for drawn in range(BEGINNING):
+            if not going_on:
+                break
+            chosen = {b: choose(logits[b], [step.token for step in found[b]], drawn) for b in going_on}
+            ids = np.zeros(drafts, np.int64)
+            for b, (token, _) in chosen.items():
+                ids[b] = token
+            h, state = engine.advance(ids[None], state, summary)
+            logits = engine.logits(h[0])
+            for b, (token, surprise) in chosen.items():
+                after = tuple(tuple(part[b : b + 1] for part in layer) for layer in state)
+                found[b].append(_Step(token, surprise, after, logits[b]))
+            going_on = [b for b in going_on if chosen[b][0] not in stops]
+        texts = [self._tokenizer.decode([step.token for step in steps if step.token not in stops]) for steps in found]
+        told = [engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
+        return found[int(np.argmax([vector @ summary for vector in told]))]
 
 
 def _bits(logits: Array, token: int) -> float:

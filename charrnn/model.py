@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.chat import ChatSession
+from charrnn.chat import DRAFTS, ChatSession
 from charrnn.checkpoint import StoredModel, read_model
 from charrnn.config import ModelConfig, SamplingConfig
 from charrnn.engine import Engine
@@ -73,9 +73,9 @@ class LanguageModel:
         """Total bits of the text / its number of Unicode characters."""
         return self.score(text).bits_per_character
 
-    def chat(self, sampling: SamplingConfig | None = None) -> ChatSession:
-        """A new conversation."""
-        return ChatSession(self, sampling or SamplingConfig())
+    def chat(self, sampling: SamplingConfig | None = None, drafts: int = DRAFTS) -> ChatSession:
+        """A new conversation, whose answers begin with the best of so many drafts."""
+        return ChatSession(self, sampling or SamplingConfig(), drafts)
 
 
 def load(model: str | os.PathLike[str] | None = None) -> LanguageModel:

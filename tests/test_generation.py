@@ -63,6 +63,15 @@ def test_the_same_seed_gives_the_same_text(model):
     assert len(one) == 80
 
 
+def test_a_window_of_no_tokens_penalises_nothing(writer):
+    penalised = {"repetition_penalty": 3.0, "seed": 4, "length": 60}
+    none, plain = (
+        "".join(writer.generate("床前", **settings))
+        for settings in ({**penalised, "repetition_window": 0}, {**penalised, "repetition_penalty": 1.0})
+    )
+    assert none == plain != "".join(writer.generate("床前", **penalised))
+
+
 def test_temperature_zero_does_not_look_at_the_seed(model):
     one, two = ("".join(model.generate("床前", length=40, temperature=0, seed=s)) for s in (1, 2))
     assert one == two
@@ -233,3 +242,46 @@ def test_nothing_is_drawn_past_the_length():
 
     assert list(first_characters(texts(), 3)) == ["ab", "c"]
     assert drawn == ["ab", "cd"]
+
+
+def test_the_draft_that_tells_its_question_is_kept(talker):
+    """Drafts as scripted: the one that is the question over again is as near as can be, whichever comes first."""
+    tokenizer, question = talker.tokenizer, "三加一是几"
+    texts = ["是4。", question, "比9大一的数", ""]
+    stream = talker.stream()
+    stream.ask(question)
+
+    def choose(logits, drafted, drawn):
+        ids = [*tokenizer.encode(texts[next(turns)]), tokenizer.ask]
+        assert drafted == ids[:drawn]
+        return ids[drawn], 0.0
+
+    lengths = [len(tokenizer.encode(text)) for text in texts]
+    turns = iter([b for drawn in range(99) for b in range(len(texts)) if drawn <= lengths[b]])
+    steps = stream._best_beginning(stream._summary, len(texts), choose, {tokenizer.ask})
+    assert tokenizer.decode([step.token for step in steps[:-1]]) == question
+    assert steps[-1].token == tokenizer.ask
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_after_a_draft_the_stream_stands_where_its_text_ends(stop_after, talker):
+    """Wherever it is stopped: as if the same tokens had been read one by one."""
+    one, other = talker.stream(), talker.stream()
+    one.ask("三加一是几")
+    other.ask("三加一是几")
+    barred = {talker.tokenizer.unknown}
+    pieces = one.generate(lambda: SamplingConfig(temperature=1.5), np.random.default_rng(1), barred=barred, drafts=4)
+    other.read([piece.token for piece in most(pieces, stop_after)])
+    for found, expected in zip(one.state, other.state, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+    assert list(one.recent) == list(other.recent)
+
+
+def test_drafts_repeat_with_their_seed_and_do_nothing_to_the_greedy(talker):
+    def answer(drafts, temperature, seed=1):
+        session = talker.chat(SamplingConfig(temperature=temperature, seed=seed), drafts)
+        return [piece.token for piece in most(session.say("三加一是几"))]
+
+    assert answer(8, 1.0) == answer(8, 1.0) != answer(8, 1.0, seed=2)
+    assert answer(8, 0.0) == answer(1, 0.0)

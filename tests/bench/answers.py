@@ -19,7 +19,7 @@ from pathlib import Path
 from table import show
 
 import charrnn
-from charrnn.chat import ChatSession
+from charrnn.chat import DRAFTS, ChatSession
 from charrnn.corpus import bundled_root, held_out_phrasing
 from charrnn.question import runs
 from charrnn.spool import is_held_out
@@ -74,12 +74,12 @@ def say(session: ChatSession, question: str) -> Answer:
 
 
 def ask_model(
-    model: charrnn.LanguageModel, questions: Sequence[Asked], temperature: float, turn: int = 1
+    model: charrnn.LanguageModel, questions: Sequence[Asked], temperature: float, drafts: int, turn: int = 1
 ) -> list[Answer]:
     """The answers, each as the given turn of a conversation in which other questions of the list came before."""
     answers = []
     for number, question in enumerate(questions):
-        session = model.chat(charrnn.SamplingConfig(temperature=temperature, seed=number))
+        session = model.chat(charrnn.SamplingConfig(temperature=temperature, seed=number), drafts)
         for before in range(1, turn):
             say(session, questions[(number + 7 * before) % len(questions)].text)
         answers.append(say(session, question.text))
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--sets", type=Path, default=bundled_root() / "dialogues")
     parser.add_argument("--temperature", type=float, default=0.3)
     parser.add_argument("--most", type=int, default=1000, help="questions of a group")
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help="beginnings of an answer to choose from")
     parser.add_argument("--turns", type=int, nargs="+", default=[1], help="at which turns of a conversation to ask")
     given = parser.parse_args()
     sets = read_sets(given.sets)
@@ -162,7 +163,7 @@ def main() -> None:
         for model in given.models or [None]:
             loaded = charrnn.load(model)
             for turn in given.turns:
-                answers = ask_model(loaded, questions, given.temperature, turn)
+                answers = ask_model(loaded, questions, given.temperature, given.drafts, turn)
                 rows.append(row(name, loaded.name + (f", turn {turn}" if turn > 1 else ""), answers, questions))
         rows.append(row(name, "retriever", [retriever.answer(q.text) for q in questions], questions))
     show(rows)
