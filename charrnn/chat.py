@@ -135,4 +135,11 @@ class ChatSession:
                 lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer}
             )
         stream.ask(text)
-        return stream.generate(lambda: self.sampling, rng, barred={tokenizer.unknown}, stops=marks, at_least=1)
+        return stream.generate(
+            lambda: self.sampling,
+            rng,
+            barred={tokenizer.unknown},
+            stops=marks,
+            at_least=1,
+            drafts=self._drafts,
+        )

@@ -129,32 +129,21 @@ def test_an_answer_is_sampled_from_the_network_and_ends_by_itself(talker):
     assert turn.characters == len(turn.answer)
 
 
-def test_turns_continue_one_state(talker):
-    """Two turns step by step: one state all along, and with every step of an answer the summary of what was asked."""
+def test_an_answer_begins_from_its_summary(talker):
+    """The second answer step by step: a zero state, the mark, and with every step the summary of the dialogue."""
     sampling = SamplingConfig(temperature=0.9, seed=5)
-    session = talker.chat(sampling)
+    session = talker.chat(sampling, drafts=1)
     first = [p.token for p in most(session.say("3加一是几"))]
     second = [p.token for p in most(session.say("再说一次"))]
     tokenizer, engine = talker.tokenizer, talker.engine
-    one = Asked(BUCKETS).ask("3加一是几")
-    two = one.answer(tokenizer.decode(first)).ask("再说一次")
-    read = [
-        ([tokenizer.document, tokenizer.ask, *tokenizer.encode("3加一是几")], None),
-        ([tokenizer.answer, *first], engine.summary(one.bag())),
-        ([tokenizer.ask, *tokenizer.encode("再说一次")], None),
-        ([tokenizer.answer], engine.summary(two.bag())),
-    ]
-    state = engine.initial_state()
-    for ids, summary in read:
-        for id in ids:
-            logits, state = engine.step(np.array([id]), state, summary)
-    rng, tokens = np.random.default_rng(5), []
+    asked = Asked(BUCKETS).ask("3加一是几").answer(tokenizer.decode(first)).ask("再说一次")
+    summary = engine.summary(asked.bag())
+    logits, state = engine.step(np.array([tokenizer.answer]), engine.initial_state(), summary)
+    rng, tokens, marks = np.random.default_rng(5), [], [tokenizer.document, tokenizer.ask, tokenizer.answer]
     for drawn in range(60):
-        logits[0, [tokenizer.unknown, tokenizer.answer]] = -np.inf
-        if drawn == 0:
-            logits[0, [tokenizer.document, tokenizer.ask]] = -np.inf
+        logits[0, [tokenizer.unknown, *(marks if drawn == 0 else [])]] = -np.inf
         token = sample(logits[0], [], sampling, rng.random())
-        if token in (tokenizer.document, tokenizer.ask):
+        if token in marks:
             break
         tokens.append(token)
         logits, state = engine.step(np.array([token]), state, summary)
@@ -284,4 +273,5 @@ def test_drafts_repeat_with_their_seed_and_do_nothing_to_the_greedy(talker):
         return [piece.token for piece in most(session.say("三加一是几"))]
 
     assert answer(8, 1.0) == answer(8, 1.0) != answer(8, 1.0, seed=2)
+    assert answer(8, 1.0) != answer(1, 1.0)
     assert answer(8, 0.0) == answer(1, 0.0)
