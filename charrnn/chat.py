@@ -1,4 +1,4 @@
-"""A conversation without a screen: turns, and the recurrent state that carries them.
+"""A conversation without a screen: turns, and the summary and recurrent state that carry them.
 
 `charrnn ask` and the app are both thin loops over it. Imports nothing heavy, so that the app can draw itself first.
 """
