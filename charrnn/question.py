@@ -13,8 +13,8 @@ import zlib
 from dataclasses import dataclass
 
 LONGEST_RUN = 3
-EARLIER, ANSWERED = 0.4, 0.2  # what an earlier turn counts beside a later one; an answer beside its question
-LEAST = 0.05  # what counts less is forgotten
+EARLIER, ANSWERED = 0.3, 0.1  # what an earlier turn counts beside a later one; an answer beside its question
+LEAST = 0.02  # what counts less is forgotten
 REMEMBERED = 1 + int(math.log(LEAST) / math.log(EARLIER))  # questions
 MOST_CHARACTERS = 1000  # of a turn
 # What carries little meaning: punctuation, blanks, and the characters of particles, wherever they stand.
