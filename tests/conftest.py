@@ -31,9 +31,10 @@ def corpus_file(tmp_path_factory) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """An environment whose user folders are under `home`."""
+    """An environment whose user folders are under `home`, without the terminal's size that pytest's workers have."""
     names = {"XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data"}
-    return {**os.environ, **{key: str(home / name) for key, name in names.items()}, "PYTHONUTF8": "1"}
+    kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    return {**kept, **{key: str(home / name) for key, name in names.items()}, "PYTHONUTF8": "1"}
 
 
 @pytest.fixture
