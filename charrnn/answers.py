@@ -17,14 +17,14 @@ from charrnn.tokenizer import Tokenizer
 from charrnn.tokens import Ids, Piece, TokenFile
 
 MOST_KEPT, MOST_RUNS = 1 << 16, 1 << 22  # turns whose bags are remembered, and runs in them
-MOST_COUNTED = 40_000  # turns that rarity is counted on
+MOST_COUNTED = 100_000  # turns that rarity is counted on
 
 
 class Exchange(NamedTuple):
-    """An answer with which a dialogue begins, and every question that it answers."""
+    """Ways to ask something with which a dialogue begins, and the answers to it."""
 
-    answer: Bag
     questions: list[Bag]
+    answers: list[Bag]
 
 
 class Answers:
@@ -50,7 +50,7 @@ class Answers:
 
     def _read(self, turn: int) -> Bag:
         if self._mark(turn) != self._tokenizer.answer:
-            return Bag((), ())
+            return Bag.of([])
         first, questions = turn, 0
         while first > 0 and not self._begins_document(first) and questions < REMEMBERED:
             first -= 1
@@ -82,15 +82,19 @@ class Answers:
         return np.array([self._mark(turn) < 0 for turn in range(len(self._tokens))], bool)
 
     def exchanges(self) -> list[Exchange]:
-        """How dialogues begin: questions with the same answer are ways to ask the same."""
-        found: dict[str, Exchange] = {}
+        """How dialogues begin: questions with an answer in common are ways to ask the same."""
+        found: dict[tuple[int, str], Exchange] = {}
         marks = (self._tokenizer.ask, self._tokenizer.answer)
         for turn in range(min(len(self._tokens) - 1, MOST_COUNTED)):
             if self._begins_document(turn) and (self._mark(turn), self._mark(turn + 1)) == marks:
-                question, answer = (Asked(self._buckets).ask(self._text(t)).bag() for t in (turn, turn + 1))
-                if question.buckets and answer.buckets:
-                    found.setdefault(self._text(turn + 1), Exchange(answer, [])).questions.append(question)
-        return list(found.values())
+                question, answer = ((self._mark(t), self._text(t)) for t in (turn, turn + 1))
+                exchange = found.get(question) or found.get(answer) or Exchange([], [])
+                for said, bags in ((question, exchange.questions), (answer, exchange.answers)):
+                    if said not in found and (bag := Asked(self._buckets).ask(said[1]).bag()).buckets:
+                        found[said] = exchange
+                        bags.append(bag)
+        distinct = {id(exchange): exchange for exchange in found.values()}.values()
+        return [exchange for exchange in distinct if exchange.questions and exchange.answers]
 
     def rarity(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """How much each bucket says, (buckets,): log(N / n) / log N where n of N texts of dialogue hold it."""

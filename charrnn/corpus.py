@@ -8,6 +8,7 @@ limit). What a folder holds that is no text is skipped, counted and named.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -222,15 +223,21 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _record_documents(record: Any, name: str, where: str) -> Iterator[Document]:
-    """The documents of one record; a set gives one a phrasing (but the held-out one), with its answers in turn."""
+    """The documents of one record.
+
+    A set gives one a phrasing (but the held-out one), with its answers in turn; its first phrasing comes with each, so
+    that all of the set hangs together.
+    """
     match record:
         case {"text": str(text)}:
             yield Document(name, iter([Part("text", _sound(text))]))
         case {"ask": str() | [_, *_] as asks, "answer": str() | [_, *_] as answers}:
             asks, answers = (_strings(x, where) for x in (asks, answers))
             held_out = held_out_phrasing(asks)
-            for i, ask in enumerate(ask for ask in asks if ask != held_out):
-                yield _dialogue(asks[0], [("ask", ask), ("answer", answers[i % len(answers)])])
+            first, *others = (ask for ask in asks if ask != held_out)
+            pairs = [(first, answer) for answer in answers] + list(zip(others, itertools.cycle(answers), strict=False))
+            for ask, answer in pairs:
+                yield _dialogue(asks[0], [("ask", ask), ("answer", answer)])
         case {"turns": [_, *_] as turns}:
             yield _conversation(turns, lambda turn: (turn[0], turn[1]), where)
         case {"messages": [_, *_] as turns}:

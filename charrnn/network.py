@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,11 +49,13 @@ class Summary(nn.Module):
     def forward(self, bags: Sequence[Bag], drop: float = 0.0) -> Tensor:
         """N bags → (N, S), each of mean square 1; a share `drop` of their runs is left out while training."""
         device = self.rarity.device
-        buckets = torch.tensor([b for bag in bags for b in bag.buckets], device=device)
-        weights = torch.tensor([w for bag in bags for w in bag.weights], device=device)
+        buckets = torch.from_numpy(np.concatenate([bag.buckets for bag in bags])).to(device)
+        weights = torch.from_numpy(np.concatenate([bag.weights for bag in bags])).float().to(device)
         offsets = torch.tensor([0, *(len(bag.buckets) for bag in bags[:-1])], device=device).cumsum(0)
         if self.training and drop:
-            weights = weights * torch.empty_like(weights).bernoulli_(1 - drop)
+            kept = torch.rand(len(weights), device=device) >= drop
+            buckets, weights = buckets[kept], weights[kept]
+            offsets = nn.functional.pad(kept.cumsum(0), (1, 0))[offsets]
         total: Tensor = self.table(buckets, offsets, per_sample_weights=weights * self.rarity[buckets])
         return nn.functional.rms_norm(total, total.shape[-1:], eps=EPSILON)
 

@@ -121,10 +121,11 @@ class Contrast:
 
     @staticmethod
     def _pair(exchange: Exchange) -> tuple[Bag, Bag]:
-        """A question, and another way to ask it or, as often, its answer."""
+        """A question, and another way to ask it or, as often, an answer to it."""
         first, *others = torch.randperm(len(exchange.questions)).tolist()
-        other = exchange.questions[others[0]] if others and torch.rand(()) < 0.5 else exchange.answer
-        return exchange.questions[first], other
+        if others and torch.rand(()) < 0.5:
+            return exchange.questions[first], exchange.questions[others[0]]
+        return exchange.questions[first], exchange.answers[int(torch.randint(len(exchange.answers), ()))]
 
 
 def learn_summary(contrast: Contrast, rarity: Tensor, model: ModelConfig, config: TrainingConfig) -> dict[str, Tensor]:

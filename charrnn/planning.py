@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ EVALUATION_SHARE = 0.05  # of the time, for evaluating and saving on the way
 EXACT_SHARE = 0.1  # of the time, for the last evaluation
 CALIBRATION_SHARE, LONGEST_CALIBRATION = 0.02, 5.0
 WARM_UP_STEPS = 2
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,18 @@ def time_steps(step: Callable[[], object], budget: float) -> float:
         step()
         count += 1
     return (time.monotonic() - start) / count
+
+
+def prepare_process() -> None:
+    """What makes torch faster on a processor, once a process.
+
+    A state that decays to nothing would slow its products down. And memory that glibc has once taken stays with the
+    process (mallopt(3)): fresh pages in every step cost a virtual machine a third of the time.
+    """
+    torch.set_flush_denormal(True)
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_MMAP_THRESHOLD, 2**30)
 
 
 def choose_threads(step: Callable[[], object]) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import zlib
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LONGEST_RUN = 3
@@ -25,8 +27,17 @@ _IDLE = dict.fromkeys(map(ord, "，。、；：？！,.;:?!…—～~“”‘�
 class Bag:
     """Runs by their buckets, and how much each counts; a run that occurs twice is there twice."""
 
-    buckets: tuple[int, ...]
-    weights: tuple[float, ...]
+    buckets: array[int]
+    weights: array[float]
+
+    @classmethod
+    def of(cls, counted: Iterable[tuple[Sequence[int], float]]) -> Bag:
+        """Of lists of buckets, all of a list counting as much."""
+        bag = cls(array("i"), array("d"))
+        for buckets, weight in counted:
+            bag.buckets.extend(buckets)
+            bag.weights.extend([weight] * len(buckets))
+        return bag
 
 
 def runs(text: str, buckets: int) -> list[int]:
@@ -61,7 +72,4 @@ class Asked:
 
     def bag(self) -> Bag:
         """All of it."""
-        return Bag(
-            tuple(b for found, _ in self._turns for b in found),
-            tuple(w for found, w in self._turns for _ in found),
-        )
+        return Bag.of(self._turns)

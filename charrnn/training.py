@@ -50,6 +50,7 @@ from charrnn.planning import (
     choose_precision,
     choose_threads,
     make_plan,
+    prepare_process,
     time_steps,
 )
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
@@ -109,7 +110,7 @@ class Trainer:
         cls, config: TrainingConfig, dataset: Dataset, path: Path, *, weights: Weights | None, started: float
     ) -> Trainer:
         """A new run, from given weights or from the initialisation: calibrated, planned, and saved at step 0."""
-        torch.set_flush_denormal(True)  # a state that decays to nothing would slow its products down
+        prepare_process()
         if config.threads:
             torch.set_num_threads(config.threads)
         trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
@@ -132,7 +133,7 @@ class Trainer:
         progress, plan, settings, tensors = read_state(path)
         try:
             config = TrainingConfig(**settings["training"])
-            torch.set_flush_denormal(True)
+            prepare_process()
             torch.set_num_threads(config.threads)
             trainer = cls(config, open_dataset(settings), path, settings["precision"], started - progress.seconds)
             trainer.progress, trainer.plan = progress, plan

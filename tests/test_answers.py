@@ -76,7 +76,7 @@ def test_windows_know_what_is_answered(tokens, tokenizer, window):
             for offset in range(piece.length):
                 place = piece.start + offset
                 number = where[piece.position + offset, piece.stream]
-                assert (bags[number - 1] if number else Bag((), ())) == answers.of(piece.document)
+                assert (bags[number - 1] if number else Bag.of([])) == answers.of(piece.document)
                 assert inputs[piece.position + offset, piece.stream] == tokens.document(piece.document)[place]
 
 

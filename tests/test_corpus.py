@@ -203,10 +203,10 @@ def test_records(tmp_path, name):
     assert read(tmp_path) == [(name + n if n.startswith("#") else n, parts) for n, parts in DOCUMENTS]
 
 
-def test_answers_are_dealt_to_the_phrasings_in_turn(tmp_path):
+def test_answers_are_dealt_to_the_phrasings_in_turn_and_all_to_the_first(tmp_path):
     record = {"ask": list("甲乙丙"), "answer": ["一", "二"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(record), "utf-8")
-    assert [parts[1][1] for _, parts in read(tmp_path)] == list("一二一")
+    assert [parts[0][1] + parts[1][1] for _, parts in read(tmp_path)] == ["甲一", "甲二", "乙一", "丙二"]
 
 
 def test_one_phrasing_of_a_set_is_not_read(tmp_path):
