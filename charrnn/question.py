@@ -71,5 +71,9 @@ class Asked:
         return Asked(self._buckets, (*turns, (tuple(runs(text, self._buckets)), weight)))
 
     def bag(self) -> Bag:
-        """All of it."""
-        return Bag.of(self._turns)
+        """All of it, the last turn fully; an earlier one, however long, counts no more runs than that has.
+
+        So a greeting or another subject is not drowned by the long answer before it.
+        """
+        last = len(self._turns[-1][0]) if self._turns else 0
+        return Bag.of((found, w * min(1.0, last / max(1, len(found)))) for found, w in self._turns)

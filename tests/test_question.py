@@ -42,6 +42,15 @@ def test_what_was_said_before_counts_less_and_less():
     assert door not in asked.bag().buckets
 
 
+def test_a_long_turn_before_a_short_question_counts_no_more_runs_than_that():
+    bag = Asked(MANY).ask("门是什么").answer("一" * 100).ask("窗").bag()
+    counted = dict.fromkeys(bag.buckets, 0.0)
+    for bucket, weight in zip(bag.buckets, bag.weights, strict=True):
+        counted[bucket] += weight
+    question, answer, window = (sum(counted[b] for b in set(runs(t, MANY))) for t in ("门是什么", "一" * 100, "窗"))
+    assert (question, answer, window) == pytest.approx((EARLIER, EARLIER * ANSWERED, 1.0))
+
+
 def test_it_is_a_value():
     first = Asked(MANY).ask("门")
     before = first.bag()
