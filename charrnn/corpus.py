@@ -234,8 +234,10 @@ def _record_documents(record: Any, name: str, where: str) -> Iterator[Document]:
         case {"ask": str() | [_, *_] as asks, "answer": str() | [_, *_] as answers}:
             asks, answers = (_strings(x, where) for x in (asks, answers))
             held_out = held_out_phrasing(asks)
-            first, *others = (ask for ask in asks if ask != held_out)
-            pairs = [(first, answer) for answer in answers] + list(zip(others, itertools.cycle(answers), strict=False))
+            read = [ask for ask in asks if ask != held_out]  # nothing, where all are the same
+            pairs = itertools.chain(
+                itertools.product(read[:1], answers), zip(read[1:], itertools.cycle(answers), strict=False)
+            )
             for ask, answer in pairs:
                 yield _dialogue(asks[0], [("ask", ask), ("answer", answer)])
         case {"turns": [_, *_] as turns}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,9 +105,10 @@ def prepare_process() -> None:
     process (mallopt(3)): fresh pages in every step cost a virtual machine a third of the time.
     """
     torch.set_flush_denormal(True)
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_THRESHOLD, 2**30)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
 
 
 def choose_threads(step: Callable[[], object]) -> None:

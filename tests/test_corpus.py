@@ -209,6 +209,12 @@ def test_answers_are_dealt_to_the_phrasings_in_turn_and_all_to_the_first(tmp_pat
     assert [parts[0][1] + parts[1][1] for _, parts in read(tmp_path)] == ["甲一", "甲二", "乙一", "丙二"]
 
 
+def test_a_set_of_one_phrasing_again_and_again_is_passed_over(tmp_path):
+    records = [{"ask": ["门"] * 4, "answer": "开关"}, {"ask": "窗", "answer": "玻璃"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)), "utf-8")
+    assert [parts[0][1] for _, parts in read(tmp_path)] == ["窗"]
+
+
 def test_one_phrasing_of_a_set_is_not_read(tmp_path):
     """By a hash of its own, so it stays the same whatever else is added; never the first, which names the set."""
     asks = [f"第{n}种问法" for n in range(9)]
