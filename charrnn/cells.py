@@ -1,4 +1,4 @@
-"""One torch layer a recurrence, a whole window at once, and the registry of cells.
+"""One torch layer a recurrence, a whole window at once; the parallel one is in `mingru`, their registry in `network`.
 
 A layer knows nothing of tokens. It takes x (T, B, D) and a state, one (B, H) tensor for each of its parts, and gives
 h (T, B, H) and the state after the last position: T positions, B streams, D inputs, H hidden units.
@@ -11,17 +11,43 @@ operations. The `engine` module has the same recurrences in numpy.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from charrnn.config import ModelConfig
+
 State = tuple[Tensor, ...]
 
 
 class Cell(nn.Module):
-    """A layer: W_xh (G·H, D), W_hh (G·H, H) and b_h (G·H), where the G gates lie one after the other."""
+    """A layer. x (T, B, D) and the state before it → the layer's output (T, B, H) and the state after it."""
+
+    block: ClassVar[bool] = False
+    """Whether it adds to what it reads, which then is a stream that the network norms before the head."""
+
+    @classmethod
+    def of(cls, config: ModelConfig, dropout: nn.Module) -> Self:
+        """The layer of a network; a block drops within, of the others the network drops the output."""
+        raise NotImplementedError
+
+    def reset_like_torch(self) -> None:
+        """As torch's own layers begin."""
+        raise NotImplementedError
+
+    def initial_state(self, streams: int) -> State:
+        """Zeros: how every document begins."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See the class."""
+        raise NotImplementedError
+
+
+class GatedCell(Cell):
+    """W_xh (G·H, D), W_hh (G·H, H) and b_h (G·H), where the G gates lie one after the other."""
 
     gates: ClassVar[int]
     state_parts: ClassVar[int] = 1
@@ -34,6 +60,11 @@ class Cell(nn.Module):
         self.w_h = nn.Parameter(torch.empty(self.gates * hidden, hidden))
         self.b = nn.Parameter(torch.empty(self.gates * hidden))
         self.reset_parameters()
+
+    @classmethod
+    def of(cls, config: ModelConfig, dropout: nn.Module) -> Self:
+        """See `Cell.of`."""
+        return cls(config.width, config.width)
 
     def reset_parameters(self) -> None:
         """Inputs that keep their variance (LeCun et al. 1998), half an orthogonal recurrence (Saxe et al. 2014), zeros.
@@ -58,16 +89,12 @@ class Cell(nn.Module):
         """Zeros: how every document begins."""
         return tuple(self.b.new_zeros(streams, self.hidden) for _ in range(self.state_parts))
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """x (T, B, D) and the state before it → h (T, B, H) and the state after it."""
-        raise NotImplementedError
-
     def project(self, x: Tensor) -> Tensor:
         """W_xh x_t + b_h for the whole window, (T, B, G·H)."""
         return nn.functional.linear(x, self.w_x, self.b).float()
 
 
-class RNN(Cell):
+class RNN(GatedCell):
     """h_t = tanh(W_hh h_{t−1} + W_xh x_t + b_h) (Elman 1990)."""
 
     gates = 1
@@ -78,7 +105,7 @@ class RNN(Cell):
         return h, (h[-1].detach(),)
 
 
-class LSTM(Cell):
+class LSTM(GatedCell):
     """i, f, o = σ(…), g = tanh(…), c_t = f c_{t−1} + i g, h_t = o tanh(c_t); each … is W_hh h_{t−1} + W_xh x_t + b_h.
 
     Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000). The gates lie in the order i, f, o, g
@@ -100,7 +127,7 @@ class LSTM(Cell):
         return h, (h[-1].detach(), c)
 
 
-class GRU(Cell):
+class GRU(GatedCell):
     """r, z = σ(…), n = tanh(W_xn x_t + b_n + r (W_hn h_{t−1} + b_hn)), h_t = (1 − z) n + z h_{t−1} (Cho et al. 2014).
 
     The reset gate multiplies after the matrix, as in cuDNN and torch. The gates lie in the order r, z, n.
@@ -122,9 +149,6 @@ class GRU(Cell):
         """See `Cell.forward`."""
         h = _apply(_GRURecurrence, self.project(x), self.w_h, self.b_hn, state[0])
         return h, (h[-1].detach(),)
-
-
-CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
 def _apply(function: type[torch.autograd.Function], *tensors: Tensor) -> Any:

@@ -2,6 +2,7 @@
 
     config.json          architecture, training settings, corpus, versions, held-out figure, hashes of the two below
     model.safetensors    the weights, by the names of `engine.parameter_shapes`
+    memory.safetensors   the training text as an n-gram model, and its gate; not of every model
     tokenizer.model      SentencePiece
     README.md            the model card
     metrics.jsonl        a line an evaluation
@@ -19,7 +20,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,21 @@ from safetensors.numpy import load, save
 from charrnn.config import ModelConfig
 from charrnn.engine import Array, parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
+from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams
 from charrnn.paths import CONFIG, readable, sibling
 from charrnn.tokenizer import Tokenizer
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
+MEMORY = "memory.safetensors"
 TOKENIZER = "tokenizer.model"
 METRICS = "metrics.jsonl"
 CARD = "README.md"
 STATE_TENSORS = "training_state.safetensors"
 LARGEST_CONFIG = 4 << 20
 SLACK = 1 << 20  # of a weights file for its header
+LARGEST_MEMORY = (64 << 20) + SLACK
+GATE_SHAPES = {"w_1": (FEATURES, None), "b_1": (None,), "w_2": (None, EXPERTS), "b_2": (EXPERTS,)}
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class StoredModel:
     info: dict[str, Any]
     weights: dict[str, Array]
     tokenizer: Tokenizer
+    memory: Memory | None
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -133,9 +139,15 @@ def weights_bytes(weights: Mapping[str, np.ndarray[Any, Any]], store: str) -> by
     return save({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
 
 
-def config_bytes(info: Mapping[str, Any], weights: bytes, tokenizer: bytes) -> bytes:
-    """`config.json`: the format, what is known of the model, and the hashes that guard its files."""
-    hashes = {WEIGHTS: hashlib.sha256(weights).hexdigest(), TOKENIZER: hashlib.sha256(tokenizer).hexdigest()}
+def memory_bytes(memory: Memory) -> bytes:
+    """The memory as a safetensors file."""
+    parts = {"tokens": memory.ngrams.tokens, "positions": memory.ngrams.positions, **asdict(memory.gate)}
+    return save({name: np.ascontiguousarray(part) for name, part in parts.items()})
+
+
+def config_bytes(info: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """`config.json`: the format, what is known of the model, and the hashes that guard the files beside it."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     return (json.dumps({"format": FORMAT, **info, "sha256": hashes}, ensure_ascii=False, indent=2) + "\n").encode()
 
 
@@ -185,7 +197,11 @@ def read_model(path: Path) -> StoredModel:
         raise ModelError(f"{path}: the tokenizer has {tokenizer.size} tokens and the network {config.vocabulary}")
     size = 4 * sum(int(np.prod(shape, dtype=np.float64)) for shape in shapes.values())
     _checked(folder / WEIGHTS, info, most=size + SLACK, keep=False)
-    return StoredModel(path, config, info, _read_weights(folder / WEIGHTS, shapes), tokenizer)
+    memory = None
+    if MEMORY in info["sha256"] and (folder / MEMORY).exists():  # it holds a text, and may be taken out
+        _checked(folder / MEMORY, info, most=LARGEST_MEMORY, keep=False)
+        memory = _read_memory(folder / MEMORY, config.vocabulary)
+    return StoredModel(path, config, info, _read_weights(folder / WEIGHTS, shapes), tokenizer, memory)
 
 
 def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = True) -> bytes:
@@ -206,6 +222,30 @@ def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = Tru
     if found != wanted:
         raise ModelError(f"{file}: damaged, its bytes are not those that were saved; get the model anew")
     return data
+
+
+def _read_memory(file: Path, vocabulary: int) -> Memory:
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            parts = {name: tensors.get_tensor(name) for name in ("tokens", "positions", *GATE_SHAPES)}
+        hidden = parts["b_1"].size
+        for name, shape in GATE_SHAPES.items():
+            wanted = tuple(hidden if size is None else size for size in shape)
+            if parts[name].shape != wanted or parts[name].dtype != np.float32 or not np.isfinite(parts[name]).all():
+                raise ModelError(f"{file}: {name} is not what a gate has")
+        tokens, positions = parts.pop("tokens"), parts.pop("positions")
+        kinds = (np.uint16, np.uint32), (np.uint32,)
+        for name, numbers, limit, allowed in (
+            ("tokens", tokens, vocabulary, kinds[0]),
+            ("positions", positions, len(tokens), kinds[1]),
+        ):
+            if numbers.ndim != 1 or numbers.dtype not in allowed or len(numbers) != len(tokens) or not len(numbers):
+                raise ModelError(f"{file}: its {name} have another shape or type than a memory's")
+            if int(numbers.max()) >= limit:
+                raise ModelError(f"{file}: its {name} reach beyond what there is")
+        return Memory(NGrams(tokens, positions, vocabulary), Gate(**parts))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
 
 
 def _read_weights(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

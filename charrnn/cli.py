@@ -22,11 +22,14 @@ from charrnn.errors import CharRNNError, UsageError
 
 OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 LONGEST_ANSWER = 2000
+MEMORY = False  # in generation: see the README
 
 Flat = Parameter(name="*")
 ModelName = Annotated[
     str | None, Parameter(name=["--model", "-m"], help="Model folder or name; none: the one that ships.")
 ]
+
+MemoryToo = Annotated[bool, Parameter(name="--memory", help="With the model's n-gram memory, if it has one.")]
 
 app = App(
     name="charrnn",
@@ -37,7 +40,7 @@ app = App(
 
 
 @app.command
-def chat(*, model: ModelName = None) -> int:
+def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
     """Open the terminal app and talk to a model.
 
     Example: charrnn chat -m models/mine
@@ -52,7 +55,7 @@ def chat(*, model: ModelName = None) -> int:
     def open_session() -> Any:
         from charrnn.model import load
 
-        return load(path).chat()
+        return load(path, memory=memory).chat()
 
     return run_app(open_session)
 
@@ -63,6 +66,7 @@ def generate(
     /,
     *,
     model: ModelName = None,
+    memory: MemoryToo = MEMORY,
     length: int = 300,
     stop: str = "",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -91,7 +95,7 @@ def generate(
     if as_json and not length:
         raise UsageError("--json needs an end: give a --length above 0")
     prompt = read_prompt(prompt)
-    language_model = load(model)
+    language_model = load(model, memory=memory)
     sampling, seed = with_seed(sampling)
     texts = text_until(language_model.generate(prompt, length=length or None, sampling=sampling), stop)
     if as_json:
@@ -107,6 +111,7 @@ def ask(
     /,
     *,
     model: ModelName = None,
+    memory: MemoryToo = MEMORY,
     length: int = LONGEST_ANSWER,
     drafts: int = DRAFTS,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -131,7 +136,7 @@ def ask(
     from charrnn.model import load
 
     question = read_prompt(question)
-    session = load(model).chat(sampling, drafts)
+    session = load(model, memory=memory).chat(sampling, drafts)
     session.mode = "chat"
     texts = first_characters((piece.text for piece in session.say(question)), length)
     if as_json:
@@ -146,6 +151,7 @@ def ask(
 def evaluate(
     *files: str,
     model: ModelName = None,
+    memory: MemoryToo = True,
     errors: Literal["strict", "replace"] = "strict",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -167,8 +173,10 @@ def evaluate(
     from charrnn.model import load
 
     sources = named_sources(files)
-    language_model = load(model)
-    score = score_documents(language_model.engine, language_model.tokenizer, read_corpus(sources, errors=errors))
+    language_model = load(model, memory=memory)
+    score = score_documents(
+        language_model.engine, language_model.tokenizer, read_corpus(sources, errors=errors), language_model.memory
+    )
     figures = {
         "bits_per_character": score.bits_per_character,
         "bits_per_byte": score.bits_per_byte,

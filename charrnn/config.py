@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from charrnn.errors import UsageError
 
@@ -21,28 +21,40 @@ def _require(condition: bool, message: str) -> None:
 class Architecture:
     """The shape of the network, whatever its vocabulary."""
 
-    cell: str = "gru"
-    """The recurrence: rnn, lstm or gru."""
+    cell: str = "mingru"
+    """The recurrence: mingru, whose positions are computed together, or gru, lstm, rnn."""
     layers: int = 1
     """Recurrent layers, one above the other."""
     width: int = 256
     """Length of a token's embedding and of a layer's hidden state."""
     feedforward: int = 768
-    """Units of the gated layer between recurrence and head; 0 is none."""
+    """Units of the gated layer of every block, or between recurrence and head; 0 is none."""
     tied: bool = True
     """Use the embedding matrix as the head's weights, too."""
     summary: int = 128
     """Length of the vector in which a question reaches its answer, where there is dialogue; 0 is none."""
 
     @property
+    def blocks(self) -> bool:
+        """Whether the cell is a block that adds to what it reads, its gated layer within it."""
+        return self.cell == "mingru"
+
+    @property
     def description(self) -> str:
         """For people: "gru, 1 layer of 384"."""
         return f"{self.cell}, {self.layers} layer{'s' if self.layers > 1 else ''} of {self.width}"
 
+    least: ClassVar[int] = 1
+    """The least of layers and width."""
+
     def __post_init__(self) -> None:
-        _require(1 <= self.layers <= 64, f"layers must be between 1 and 64, not {self.layers}")
-        _require(1 <= self.width <= 16384, f"width must be between 1 and 16384, not {self.width}")
-        _require(0 <= self.feedforward <= 65536, f"feedforward must be between 0 and 65536, not {self.feedforward}")
+        least = self.least
+        _require(least <= self.layers <= 64, f"layers must be between {least} and 64, not {self.layers}")
+        _require(least <= self.width <= 16384, f"width must be between {least} and 16384, not {self.width}")
+        _require(
+            least - 1 <= self.feedforward <= 65536,
+            f"feedforward must be between {least - 1} and 65536, not {self.feedforward}",
+        )
         _require(0 <= self.summary <= 4096, f"summary must be between 0 and 4096, not {self.summary}")
 
 
@@ -56,6 +68,13 @@ class ModelConfig(Architecture):
     """Units of the gated layer between recurrence and head; 0: it has none."""
     summary: int = 0
     """Length of the vector in which a question reaches its answer; 0: it has none."""
+    sharpness: float = 1.0
+    """What logits are multiplied by: below 1 where a network is surer of itself than text it never read warrants."""
+
+    @property
+    def hidden(self) -> int:
+        """Hidden units of a layer: half as many again in a block, which costs no more than the width of its stream."""
+        return self.width * 3 // 2 if self.blocks else self.width
 
     @property
     def input_scale(self) -> float:
@@ -65,6 +84,7 @@ class ModelConfig(Architecture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(0 < self.sharpness < 100, f"sharpness must be above 0, not {self.sharpness}")
         _require(2 <= self.vocabulary <= 2**20, f"vocabulary must be between 2 and {2**20}, not {self.vocabulary}")
 
 
@@ -105,8 +125,15 @@ class SamplingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Architecture):
-    """A training run: what is learned, for how long and how."""
+    """A training run: what is learned, for how long and how. What is to be chosen, `recipe` chooses."""
 
+    least: ClassVar[int] = 0
+    layers: int = 0
+    """Recurrent layers, one above the other; 0 chooses."""
+    width: int = 0
+    """Length of a token's embedding and of a layer's output; 0 chooses it from the length of the text."""
+    feedforward: int = -1
+    """Units of the gated layer of every block, or between recurrence and head; 0 is none, -1 chooses."""
     tokenizer: Literal["auto", "char", "subword"] = "auto"
     """Read characters, or SentencePiece's unigram subwords; auto is subwords where there is text enough for them."""
     vocabulary: int = 0
@@ -127,8 +154,8 @@ class TrainingConfig(Architecture):
     """Positions T of a window: the length of truncated back-propagation."""
     prose: float = 0.2
     """Share of the text outside dialogue that an epoch reads, another in every epoch, where there is dialogue."""
-    dropout: float = 0.05
-    """Share of a layer's outputs dropped in training."""
+    dropout: float = -1
+    """Share of a layer's outputs dropped in training; -1 chooses it by how often the text is read."""
     forget: float = 0.65
     """Share of a question's runs of characters that its summary goes without in training."""
     contrast: int = 800
@@ -139,8 +166,8 @@ class TrainingConfig(Architecture):
     """AdamW (Loshchilov and Hutter 2019), or plain gradient descent, θ ← θ − α∇L."""
     learning_rate: float = 0.0
     """The highest rate α; 0 takes the optimiser's own default."""
-    weight_decay: float = 0.01
-    """AdamW's decay of matrices."""
+    weight_decay: float = -1
+    """AdamW's decay of the matrices between layers; -1 chooses it by the cell."""
     warmup: float = 0.02
     """Share of the steps in which the rate rises from zero."""
     decay: float = 0.6
@@ -150,6 +177,11 @@ class TrainingConfig(Architecture):
     initialisation: Literal["charrnn", "torch"] = "charrnn"
     """How weights begin: ours, or as torch's own layers do, for comparison."""
 
+    aside: int = 20_000
+    """Tokens of the training text, at most, that are set aside to learn how sure the finished network may be, and how
+    much its memory is to be trusted; 0 is none, and then there is no memory."""
+    memory: bool = True
+    """Keep the training text beside the network, as an n-gram model."""
     keep: Literal["auto", "best", "last"] = "auto"
     """The finished model's weights: those of the best held-out score, or the last, which have learned most by heart.
 
@@ -183,7 +215,10 @@ class TrainingConfig(Architecture):
         _require(1 <= self.batch <= 65536, f"batch must be between 1 and 65536, not {self.batch}")
         _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
         _require(0.001 <= self.prose <= 1, f"prose must be between 0.001 and 1, not {self.prose}")
-        _require(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
+        _require(
+            self.dropout == -1 or 0 <= self.dropout < 1,
+            f"dropout must be -1 (chosen), or at least 0 and below 1, not {self.dropout}",
+        )
         _require(0 <= self.forget < 1, f"forget must be at least 0 and below 1, not {self.forget}")
         _require(0 <= self.contrast < 10**6, f"contrast must be 0 (off) or more, not {self.contrast}")
         _require(0 <= self.candidates <= 2**20, f"candidates must be 0 (all) or more, not {self.candidates}")
@@ -191,10 +226,14 @@ class TrainingConfig(Architecture):
             self.learning_rate >= 0 and math.isfinite(self.learning_rate),
             f"learning-rate must be 0 (default) or more, not {self.learning_rate}",
         )
-        _require(0 <= self.weight_decay < 10, f"weight-decay must be between 0 and 10, not {self.weight_decay}")
+        _require(
+            self.weight_decay == -1 or 0 <= self.weight_decay < 10,
+            f"weight-decay must be -1 (chosen), or between 0 and 10, not {self.weight_decay}",
+        )
         _require(0 <= self.warmup < 1, f"warmup must be at least 0 and below 1, not {self.warmup}")
         _require(0 <= self.decay <= 1, f"decay must be between 0 and 1, not {self.decay}")
         _require(self.clip >= 0, f"clip must be 0 (off) or more, not {self.clip}")
+        _require(self.aside >= 0, f"aside must be 0 (none) or more, not {self.aside}")
         _require(self.patience >= 0, f"patience must be 0 (off) or more, not {self.patience}")
         _require(0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
         _require(0 <= self.threads <= 1024, f"threads must be between 0 (automatic) and 1024, not {self.threads}")

@@ -1,7 +1,7 @@
 """The numpy stepping form of each cell: state in, logits out. It knows token ids, nothing of text and nothing of torch.
 
 The same recurrences as in `cells`, with the weights as they are stored, one position at a time for B streams.
-A state is a tuple of arrays (B, H) a layer and is never changed in place: to keep one is to keep a reference.
+A state is a tuple of arrays (B, …) a layer and is never changed in place: to keep one is to keep a reference.
 A summary, where one is given, is the vector (S) of the question that is being answered: see `question`.
 """
 
@@ -24,8 +24,7 @@ State = tuple[CellState, ...]
 Weights = Mapping[str, Array]
 EPSILON = 1e-6
 BUCKETS = 1 << 14  # of runs of characters, for summaries of questions
-# (W_xh x + b at one position (B, G·H), state before, W_hhᵀ (H, G·H), the layer's weights) -> state after, h first
-Step = Callable[[Array, CellState, Array, Weights], CellState]
+TAPS = 4  # of a mingru block's convolution
 
 
 def _sigmoid(x: Array) -> Array:
@@ -34,58 +33,111 @@ def _sigmoid(x: Array) -> Array:
     return half + np.float32(0.5)
 
 
-def rnn_step(xs: Array, state: CellState, w_t: Array, weights: Weights) -> CellState:
+def rnn_step(xs: Array, state: CellState, weights: Weights) -> CellState:
     """h_t = tanh(W_hh h_{t−1} + W_xh x_t + b_h)."""
-    return (np.tanh(xs + state[0] @ w_t),)
+    return (np.tanh(xs + state[0] @ weights["w_h"]),)
 
 
-def lstm_step(xs: Array, state: CellState, w_t: Array, weights: Weights) -> CellState:
+def lstm_step(xs: Array, state: CellState, weights: Weights) -> CellState:
     """c_t = f c_{t−1} + i g, h_t = o tanh(c_t); the gates lie in the order i, f, o, g."""
     h, c = state
     H = h.shape[1]
-    a = xs + h @ w_t
+    a = xs + h @ weights["w_h"]
     s = _sigmoid(a[:, : 3 * H])
     c = s[:, H : 2 * H] * c + s[:, :H] * np.tanh(a[:, 3 * H :])
     return s[:, 2 * H :] * np.tanh(c), c
 
 
-def gru_step(xs: Array, state: CellState, w_t: Array, weights: Weights) -> CellState:
+def gru_step(xs: Array, state: CellState, weights: Weights) -> CellState:
     """n = tanh(W_xn x_t + b_n + r (W_hn h_{t−1} + b_hn)), h_t = (1 − z) n + z h_{t−1}; the order is r, z, n."""
     (h,) = state
     H = h.shape[1]
-    a = h @ w_t
+    a = h @ weights["w_h"]
     s = _sigmoid(xs[:, : 2 * H] + a[:, : 2 * H])
     n = np.tanh(xs[:, 2 * H :] + s[:, :H] * (a[:, 2 * H :] + weights["b_hn"]))
     return (n + s[:, H:] * (h - n),)
 
 
-def feedforward(x: Array, w_in_t: Array, w_out_t: Array) -> Array:
-    """W_out (silu(a) ⊙ b) with (a, b) = W_in x / rms(x), at every position: x (…, D) → (…, D)."""
-    normed = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(EPSILON))
-    a, b = np.split(normed @ w_in_t, 2, axis=-1)
-    return (a * _sigmoid(a) * b) @ w_out_t  # type: ignore[no-any-return]
+def gated_layer(normed: Array, w_in: Array, w_out: Array) -> Array:
+    """W_out (silu(p) ⊙ q) with (p, q) = W_in normed, at every position: (…, D) → (…, D)."""
+    p, q = np.split(normed @ w_in, 2, axis=-1)
+    return (p * _sigmoid(p) * q) @ w_out  # type: ignore[no-any-return]
 
 
-class CellForm:
-    """What the engine knows of a cell: how to step it and what it stores."""
+def _rms_normed(x: Array) -> Array:
+    return np.asarray(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(EPSILON)))
+
+
+def _normed(x: Array) -> Array:
+    """(x − mean) / deviation: (…, D)."""
+    return _rms_normed(x - np.mean(x, axis=-1, keepdims=True))
+
+
+class GatedForm:
+    """A recurrence whose gates see the state: W_xh (G·H, D), W_hh (G·H, H), b (G·H), and `biases` (H)."""
+
+    # (W_xh x + b at one position (B, G·H), state before, the layer's weights) -> state after, h first
+    Step = Callable[[Array, CellState, Weights], CellState]
 
     def __init__(self, step: Step, *, gates: int, state_parts: int = 1, biases: Sequence[str] = ()) -> None:
-        self.step = step
-        self.gates = gates
-        self.state_parts = state_parts
-        self.biases = tuple(biases)  # of length H, beside b
+        self._step = step
+        self._gates = gates
+        self._state_parts = state_parts
+        self._biases = tuple(biases)
 
-    def shapes(self, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, config: ModelConfig) -> dict[str, tuple[int, ...]]:
         """Names and shapes of a layer's weights."""
-        rows = self.gates * hidden
-        extra = dict.fromkeys(self.biases, (hidden,))
-        return {"w_x": (rows, inputs), "w_h": (rows, hidden), "b": (rows,), **extra}
+        D, rows = config.width, self._gates * config.width
+        return {"w_x": (rows, D), "w_h": (rows, D), "b": (rows,), **dict.fromkeys(self._biases, (D,))}
+
+    def state_shapes(self, config: ModelConfig) -> list[tuple[int, ...]]:
+        """Of each part of a stream's state."""
+        return [(config.width,)] * self._state_parts
+
+    def advance(self, x: Array, state: CellState, weights: Weights) -> tuple[Array, CellState]:
+        """x (T, B, D) and the state before it → h (T, B, H) and the state after it."""
+        xs = x @ weights["w_x"] + weights["b"]
+        h = np.empty(x.shape, np.float32)
+        for t in range(len(xs)):
+            state = self._step(xs[t], state, weights)
+            h[t] = state[0]
+        return h, state
 
 
-CELLS: dict[str, CellForm] = {
-    "rnn": CellForm(rnn_step, gates=1),
-    "lstm": CellForm(lstm_step, gates=4, state_parts=2),
-    "gru": CellForm(gru_step, gates=3, biases=["b_hn"]),
+class MinGRUForm:
+    """The block of `mingru.MinGRU`, whose gates see the input alone."""
+
+    def shapes(self, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of a layer's weights."""
+        D, H, F = config.width, config.hidden, config.feedforward
+        shapes = {"norm": (D,), "taps": (TAPS, D), "w_in": (3 * H, D), "b_z": (H,), "w_out": (D, H)}
+        return shapes | ({"feedforward_norm": (D,), "v_in": (2 * F, D), "v_out": (D, F)} if F else {})
+
+    def state_shapes(self, config: ModelConfig) -> list[tuple[int, ...]]:
+        """Of each part of a stream's state."""
+        return [(config.hidden,), (TAPS - 1, config.width)]
+
+    def advance(self, x: Array, state: CellState, weights: Weights) -> tuple[Array, CellState]:
+        """x (T, B, D) and the state before it → x with what the branches add, and the state after it."""
+        h, tail = state
+        y = np.concatenate([tail.transpose(1, 0, 2), _normed(x) * weights["norm"]])
+        mixed = np.sum([weights["taps"][k] * y[k : k + len(x)] for k in range(TAPS)], axis=0)
+        a, c, g = np.split(mixed @ weights["w_in"], 3, axis=-1)
+        z = _sigmoid(a + weights["b_z"])
+        blend = np.empty(c.shape, np.float32)
+        for t in range(len(x)):
+            blend[t] = h = h + z[t] * (c[t] - h)
+        x = np.asarray(x + (g * _sigmoid(g) * blend) @ weights["w_out"])
+        if "v_in" in weights:
+            x = x + gated_layer(_normed(x) * weights["feedforward_norm"], weights["v_in"], weights["v_out"])
+        return x, (h, y[len(x) :].transpose(1, 0, 2))
+
+
+CELLS: dict[str, GatedForm | MinGRUForm] = {
+    "rnn": GatedForm(rnn_step, gates=1),
+    "lstm": GatedForm(lstm_step, gates=4, state_parts=2),
+    "gru": GatedForm(gru_step, gates=3, biases=["b_hn"]),
+    "mingru": MinGRUForm(),
 }
 
 
@@ -100,10 +152,12 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if S := config.summary:
         shapes |= {"summary.table.weight": (BUCKETS, S), "summary.rarity": (BUCKETS,)}
         shapes |= {"summary.to_input.weight": (D, S), "summary.to_head.weight": (D, S)}
-    if F := config.feedforward:
+    if config.blocks:
+        shapes["norm"] = (D,)
+    elif F := config.feedforward:
         shapes |= {"feedforward.w_in.weight": (2 * F, D), "feedforward.w_out.weight": (D, F)}
     for layer in range(config.layers):
-        for name, shape in CELLS[config.cell].shapes(D, D).items():
+        for name, shape in CELLS[config.cell].shapes(config).items():
             shapes[f"layers.{layer}.{name}"] = shape
     return shapes
 
@@ -117,21 +171,25 @@ class Engine:
         full = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in weights.items()}
         self._embedding = full["embedding.weight"]
         self._head_t = full.get("head.weight", self._embedding).T
-        self._head_bias = full["head.bias"]
+        self._head_bias: Array = full["head.bias"] * np.float32(config.sharpness)
         self._summary = {
             name.removeprefix("summary."): array for name, array in full.items() if name.startswith("summary.")
         }
+        self._norm = full.get("norm")
+        # Matrices transposed once, so that a step's products read them row by row.
         self._feedforward = [
             np.ascontiguousarray(full[f"feedforward.{name}.weight"].T)
             for name in ("w_in", "w_out")
-            if config.feedforward
+            if config.feedforward and not config.blocks
         ]
         self._layers = [
-            {name: full[f"layers.{i}.{name}"] for name in self.form.shapes(1, 1)} for i in range(config.layers)
+            {name: self._prepared(name, full[f"layers.{i}.{name}"]) for name in self.form.shapes(config)}
+            for i in range(config.layers)
         ]
-        # Transposed once, so that a step's products read their matrix row by row.
-        self._w_x_t = [np.ascontiguousarray(layer["w_x"].T) for layer in self._layers]
-        self._w_h_t = [np.ascontiguousarray(layer["w_h"].T) for layer in self._layers]
+
+    @staticmethod
+    def _prepared(name: str, weights: Array) -> Array:
+        return np.ascontiguousarray(weights.T) if name.startswith(("w_", "v_")) else weights
 
     def summary(self, bag: Bag) -> Array:
         """The question as a vector (S): Σ weight · rarity · row of the table, brought to a mean square of 1."""
@@ -142,8 +200,9 @@ class Engine:
 
     def initial_state(self, streams: int = 1) -> State:
         """Zeros: how every document begins."""
-        zeros = np.zeros((streams, self.config.width), np.float32)
-        return tuple((zeros,) * self.form.state_parts for _ in range(self.config.layers))
+        shapes = self.form.state_shapes(self.config)
+        layer = tuple(np.zeros((streams, *shape), np.float32) for shape in shapes)
+        return (layer,) * self.config.layers
 
     def step(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
         """One token for each stream, (B,), and the state before it → logits (B, V) and the state after it."""
@@ -158,20 +217,20 @@ class Engine:
         x = self._embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
         if summary is not None:
             x = x + self._summary["to_input.weight"] @ summary
+        if self._norm is not None:
+            x = _normed(x)
         after = []
-        for layer, w_x_t, w_h_t, before in zip(self._layers, self._w_x_t, self._w_h_t, state, strict=True):
-            xs = x @ w_x_t + layer["b"]
-            x = np.empty(x.shape, np.float32)
-            for t in range(len(ids)):
-                before = self.form.step(xs[t], before, w_h_t, layer)
-                x[t] = before[0]
-            after.append(before)
+        for layer, before in zip(self._layers, state, strict=True):
+            x, last = self.form.advance(x, before, layer)
+            after.append(last)
+        if self._norm is not None:
+            x = _normed(x) * self._norm
         if summary is not None:
             x = x + self._summary["to_head.weight"] @ summary
         if self._feedforward:
-            x = x + feedforward(x, *self._feedforward)
+            x = x + gated_layer(_rms_normed(x), *self._feedforward)
         return x, tuple(after)
 
     def logits(self, h: Array) -> Array:
-        """y = W_hy h + b_y: (…, H) → (…, V)."""
-        return h @ self._head_t + self._head_bias
+        """y = W_hy h + b_y, times the sharpness: (…, H) → (…, V)."""
+        return np.asarray((h * np.float32(self.config.sharpness)) @ self._head_t + self._head_bias)

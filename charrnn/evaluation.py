@@ -17,6 +17,7 @@ import numpy as np
 from charrnn.corpus import Document
 from charrnn.engine import BUCKETS, Array, Engine, Ids
 from charrnn.errors import CorpusError
+from charrnn.memory import DEPTH, Memory
 from charrnn.question import Asked
 from charrnn.tokenizer import Tokenizer
 
@@ -56,6 +57,19 @@ class TextScore:
         return float(2 ** (self.bits / self.tokens)) if self.tokens else math.nan
 
 
+@dataclass(frozen=True)
+class Scores:
+    """A text's score by the network alone, and with the memory beside it where there is one."""
+
+    alone: TextScore
+    with_memory: TextScore | None = None
+
+    @property
+    def best(self) -> TextScore:
+        """That of the model whole."""
+        return self.with_memory or self.alone
+
+
 def token_bits(logits: Array, targets: Ids) -> float:
     """Σ −log₂ softmax(logits)[target]: logits (N, V), targets (N,)."""
     top = logits.max(axis=1, keepdims=True)
@@ -67,8 +81,10 @@ def token_bits(logits: Array, targets: Ids) -> float:
 class _Scorer:
     """A document, or a turn, as it is read from its mark on: the state after what was scored."""
 
-    def __init__(self, engine: Engine, mark: int, summary: Array | None = None) -> None:
+    def __init__(self, engine: Engine, memory: Memory | None, mark: int, summary: Array | None = None) -> None:
         self._engine = engine
+        self._memory = memory
+        self._before: list[int] = []
         self._state = engine.initial_state(1)
         self._last = mark
         self._summary = summary
@@ -78,34 +94,45 @@ class _Scorer:
         targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
         bits = 0.0
+        read = [*self._before, *inputs.tolist()]
         for start in range(0, len(targets), POSITIONS):
-            h, self._state = self._engine.advance(inputs[start : start + POSITIONS, None], self._state, self._summary)
-            bits += token_bits(self._engine.logits(h[:, 0]), targets[start : start + POSITIONS])
+            window = slice(start, start + POSITIONS)
+            h, self._state = self._engine.advance(inputs[window, None], self._state, self._summary)
+            logits = self._engine.logits(h[:, 0])
+            if self._memory is None:
+                bits += token_bits(logits, targets[window])
+            else:
+                first = len(self._before) + start + 1
+                contexts = [read[max(0, end - DEPTH) : end] for end in range(first, first + len(logits))]
+                bits += self._memory.bits(logits, contexts, targets[window])
         if ids:
+            self._before = read[-DEPTH:]
             self._last = ids[-1]
         return bits
 
 
-def score_text(engine: Engine, tokenizer: Tokenizer, text: str) -> TextScore:
+def score_text(engine: Engine, tokenizer: Tokenizer, text: str, memory: Memory | None = None) -> TextScore:
     """What one text costs as a document of its own."""
     ids = tokenizer.encode(text)
-    bits = _Scorer(engine, tokenizer.document).add(ids)
+    bits = _Scorer(engine, memory, tokenizer.document).add(ids)
     return TextScore(bits, len(ids), len(text), len(text.encode("utf-8", "replace")))
 
 
-def score_documents(engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document]) -> TextScore:
+def score_documents(
+    engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document], memory: Memory | None = None
+) -> TextScore:
     """What documents cost, each from a zero state, read piece by piece. CorpusError if there is no text."""
     total = TextScore()
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
-        scorer, asked = _Scorer(engine, tokenizer.document), Asked(BUCKETS)
+        scorer, asked = _Scorer(engine, memory, tokenizer.document), Asked(BUCKETS)
         for number, part in enumerate(document.parts):
             ids = tokenizer.encode(part.text)
             if part.role in marks:
                 answers = part.role == "answer"
                 if number and engine.config.summary:
                     summary = engine.summary(asked.bag()) if answers else None
-                    scorer = _Scorer(engine, marks[part.role], summary)
+                    scorer = _Scorer(engine, memory, marks[part.role], summary)
                 else:
                     ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)

@@ -16,6 +16,7 @@ import numpy as np
 
 from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Array, Engine, State
+from charrnn.memory import DEPTH, Memory
 from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
@@ -53,6 +54,7 @@ class Place:
     state: State
     logits: Array
     recent: tuple[int, ...]
+    read: int
     asked: Asked
     summary: Array | None
     answered: str
@@ -61,9 +63,11 @@ class Place:
 class Stream:
     """A place in a text: the engine's state after it, the logits of what comes next, and the recent tokens."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, memory: Memory | None = None) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
+        self._memory = memory
+        self._read = 0  # tokens since the zero state
         self.state: State = engine.initial_state(1)
         self.logits: Array = np.zeros(engine.config.vocabulary, np.float32)
         self.recent: deque[int] = deque(maxlen=RECENT)
@@ -74,12 +78,13 @@ class Stream:
 
     def mark(self) -> Place:
         """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
-        return Place(self.state, self.logits, tuple(self.recent), self._asked, self._summary, self._answered)
+        recent = tuple(self.recent)
+        return Place(self.state, self.logits, recent, self._read, self._asked, self._summary, self._answered)
 
     def go_to(self, place: Place) -> None:
         """Back to a place that `mark` gave."""
         self.state, self.logits = place.state, place.logits
-        self.recent = deque(place.recent, maxlen=RECENT)
+        self.recent, self._read = deque(place.recent, maxlen=RECENT), place.read
         self._asked, self._summary, self._answered = place.asked, place.summary, place.answered
 
     def read(self, ids: Sequence[int]) -> None:
@@ -87,8 +92,18 @@ class Stream:
         for start in range(0, len(ids), READ_POSITIONS):
             window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
             h, self.state = self._engine.advance(window, self.state, self._summary)
-            self.logits = self._engine.logits(h[-1])[0]
         self.recent.extend(ids[-RECENT:])
+        self._read += len(ids)
+        if len(ids):
+            self.logits = self._expect(h[-1], [[]])[0]
+
+    def _expect(self, h: Array, drafted: Sequence[list[int]]) -> Array:
+        """What the head reads (B, H), and the tokens drafted past this place → logits (B, V), with the memory's say."""
+        logits = self._engine.logits(h)
+        if self._memory is None:
+            return logits
+        before = list(itertools.islice(reversed(self.recent), min(DEPTH, self._read)))[::-1]
+        return self._memory.mix(logits, [[*before, *ids] for ids in drafted])
 
     def read_text(self, text: str) -> None:
         """Go on past a text."""
@@ -102,7 +117,7 @@ class Stream:
         self._asked = self._asked.ask(question)
         if self._engine.config.summary:  # all that the answer knows of the dialogue; a state would only lead it astray
             self._summary = self._engine.summary(self._asked.bag())
-            self.state = self._engine.initial_state(1)
+            self.state, self._read = self._engine.initial_state(1), 0
         else:
             self.read([tokenizer.ask, *tokenizer.encode(question)])
         self.read([tokenizer.answer])
@@ -147,6 +162,7 @@ class Stream:
             if given:
                 self.state, self.logits = given.state, given.logits
                 self.recent.append(token)
+                self._read += 1
             else:
                 self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
@@ -179,7 +195,10 @@ class Stream:
             for b, (token, _) in chosen.items():
                 ids[b] = token
             h, state = engine.advance(ids[None], state, summary)
-            logits = engine.logits(h[0])
+            tokens = [
+                [*(step.token for step in found[b]), *chosen[b][:1]] if b in chosen else [] for b in range(drafts)
+            ]
+            logits = self._expect(h[0], tokens)
             for b, (token, surprise) in chosen.items():
                 after = tuple(tuple(part[b : b + 1] for part in layer) for layer in state)
                 found[b].append(_Step(token, surprise, after, logits[b]))

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from charrnn.answers import Answers
 from charrnn.engine import BUCKETS
 from charrnn.evaluation import TextScore
+from charrnn.memory import DEPTH, Memory
 from charrnn.network import Network
 from charrnn.question import Bag
 from charrnn.tokenizer import Tokenizer
@@ -27,7 +29,7 @@ from charrnn.tokens import Ids, Piece, TokenFile
 PIECE = 512  # tokens of a piece of the quick score
 QUICK_TOKENS = 40_000  # scored at most by the quick score
 ROWS = 64  # pieces or documents side by side
-POSITIONS = 64  # scored at once
+TOGETHER = 4096  # tokens scored at once, about
 IGNORED = -100
 
 
@@ -73,6 +75,11 @@ class HeldOut:
         # A character begins with a byte that is no continuation byte, so counts add up whatever the cut.
         self._characters = np.array([sum(b & 0xC0 != 0x80 for b in t) for t in texts])
 
+    @property
+    def total(self) -> int:
+        """Number of tokens."""
+        return self._tokens.total
+
     def quick_score(self, network: Network) -> TextScore:
         """The score for the curve: pieces, each from a zero state, evenly spread if there are many."""
         pieces = self._pieces()
@@ -81,8 +88,10 @@ class HeldOut:
             pieces = [pieces[i * len(pieces) // keep] for i in range(keep)]
         return self._score(network, [self._row(d, start, stop) for d, start, stop in pieces])
 
-    def exact_score(self, network: Network, limit: int | None = None, batches: int | None = None) -> TextScore:
-        """Every document from its mark and a zero state to its end.
+    def exact_score(
+        self, network: Network, limit: int | None = None, batches: int | None = None, memory: Memory | None = None
+    ) -> TextScore:
+        """Every document from its mark and a zero state to its end, with a memory where one is given.
 
         `limit` scores only so many tokens of each, `batches` only so many batches of documents side by side.
         """
@@ -91,8 +100,15 @@ class HeldOut:
         total = TextScore()
         for start in range(0, len(order), ROWS):
             rows = [self._row(d, 1, stop) for d in order[start : start + ROWS]]
-            total += self._score(network, rows)
+            total += self._score(network, rows, memory)
         return total
+
+    def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
+        """Of every document: logits (N, V), targets (N), and the tokens before each, in portions."""
+        order = self._by_length()
+        for start in range(0, len(order), ROWS):
+            rows = self._rows(network, [self._row(d, 1, None) for d in order[start : start + ROWS]])
+            yield from _predictions(network, rows)
 
     def longest_documents(self) -> list[int]:
         """Positions that `exact_score` steps through: the longest document of each batch."""
@@ -114,37 +130,45 @@ class HeldOut:
         ids = self._tokens.document(document, 0, 1), self._tokens.document(document, start, stop)
         return _Row(np.concatenate(ids), document)
 
-    def _score(self, network: Network, rows: list[_Row]) -> TextScore:
+    def _rows(self, network: Network, rows: list[_Row]) -> _Rows:
+        return _Rows.of(rows, self._answers if network.summary is not None else None)
+
+    def _score(self, network: Network, rows: list[_Row], memory: Memory | None = None) -> TextScore:
         rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))
-        answers = self._answers if network.summary is not None else None
-        bits = sum(_bits(network, _Rows.of(rows[i : i + ROWS], answers)) for i in range(0, len(rows), ROWS))
+        bits = sum(_bits(network, self._rows(network, rows[i : i + ROWS]), memory) for i in range(0, len(rows), ROWS))
         targets = np.concatenate([row.ids[1:] for row in rows]) if rows else np.empty(0, np.int64)
         return TextScore(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
 
 
-@torch.inference_mode()
-def _bits(network: Network, rows: _Rows) -> float:
+def _bits(network: Network, rows: _Rows, memory: Memory | None) -> float:
     """Total bits of the targets."""
+    bits = 0.0
+    for logits, targets, contexts in _predictions(network, rows, contexts=memory is not None):
+        if memory is None:
+            bits += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
+        else:
+            bits += memory.bits(logits.cpu().numpy(), contexts, targets.cpu().numpy())
+    return bits
+
+
+def _predictions(
+    network: Network, rows: _Rows, *, contexts: bool = True
+) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
+    """Logits (N, V), targets (N) and, if they are wanted, the tokens before each, window by window."""
     device = network.head.bias.device
     training = network.training
     network.eval()
     state = network.initial_state(rows.inputs.shape[1])
-    nats = 0.0
-    for x, y, where in _windows(rows):
-        summary = network.summaries(torch.from_numpy(where).to(device), rows.bags)
-        logits, state = network(torch.from_numpy(x).to(device), state, summary)
-        loss = functional.cross_entropy(
-            logits.flatten(0, 1).float(),
-            torch.from_numpy(y).to(device).flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-        )
-        nats += float(loss)
+    positions = max(1, TOGETHER // rows.inputs.shape[1])
+    for start in range(0, len(rows.inputs), positions):
+        window = slice(start, start + positions)
+        with torch.inference_mode():
+            x, y, where = (torch.from_numpy(a[window]).to(device) for a in (rows.inputs, rows.targets, rows.where))
+            logits, state = network(x, state, network.summaries(where, rows.bags))
+            wanted = y != IGNORED
+            logits, targets = logits[wanted].float(), y[wanted]
+        before = []
+        for t, b in np.argwhere(rows.targets[window] != IGNORED).tolist() if contexts else []:
+            before.append(rows.inputs[max(0, start + t + 1 - DEPTH) : start + t + 1, b].tolist())
+        yield logits, targets, before
     network.train(training)
-    return nats / math.log(2)
-
-
-def _windows(rows: _Rows) -> Iterator[tuple[Ids, Ids, Ids]]:
-    for start in range(0, len(rows.inputs), POSITIONS):
-        window = slice(start, start + POSITIONS)
-        yield rows.inputs[window], rows.targets[window], rows.where[window]

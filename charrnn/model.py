@@ -23,13 +23,14 @@ from charrnn.tokenizer import Tokenizer
 class LanguageModel:
     """A model folder, loaded: `generate`, `score`, `bits_per_character`, `chat`."""
 
-    def __init__(self, stored: StoredModel) -> None:
+    def __init__(self, stored: StoredModel, *, memory: bool = False) -> None:
         self.path: Path = stored.path
         self.config: ModelConfig = stored.config
         self.info: dict[str, Any] = stored.info
         self.tokenizer: Tokenizer = stored.tokenizer
         self.weights = stored.weights
         self.engine = Engine(stored.config, stored.weights)
+        self.memory = stored.memory if memory else None
 
     @property
     def name(self) -> str:
@@ -43,7 +44,7 @@ class LanguageModel:
 
     def stream(self) -> Stream:
         """The beginning of a document: zero state, document mark read."""
-        return Stream(self.engine, self.tokenizer)
+        return Stream(self.engine, self.tokenizer, self.memory)
 
     def pieces(self, prompt: str = "", sampling: SamplingConfig | None = None) -> Iterator[Piece]:
         """Continue a prompt without end; each piece with what was drawn."""
@@ -67,7 +68,7 @@ class LanguageModel:
 
     def score(self, text: str) -> TextScore:
         """What the text costs under the model, from a zero state and the document mark, every character paid for."""
-        return score_text(self.engine, self.tokenizer, text)
+        return score_text(self.engine, self.tokenizer, text, self.memory)
 
     def bits_per_character(self, text: str) -> float:
         """Total bits of the text / its number of Unicode characters."""
@@ -78,6 +79,9 @@ class LanguageModel:
         return ChatSession(self, sampling or SamplingConfig(), drafts)
 
 
-def load(model: str | os.PathLike[str] | None = None) -> LanguageModel:
-    """Load a model folder by path or name; with nothing, the one that ships. Raises ModelError."""
-    return LanguageModel(read_model(find_model(model)))
+def load(model: str | os.PathLike[str] | None = None, *, memory: bool = False) -> LanguageModel:
+    """Load a model folder by path or name; with nothing, the one that ships. Raises ModelError.
+
+    With its n-gram memory, if it has one and that is wanted.
+    """
+    return LanguageModel(read_model(find_model(model)), memory=memory)

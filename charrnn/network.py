@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charrnn.cells import CELLS, Cell, State
+from charrnn.cells import GRU, LSTM, RNN, Cell, State
 from charrnn.config import ModelConfig
 from charrnn.engine import BUCKETS, EPSILON
 from charrnn.errors import UsageError
+from charrnn.mingru import MinGRU, norm
 from charrnn.question import Bag
+
+CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "mingru": MinGRU}
 
 
 class SharedDropout(nn.Module):
@@ -80,9 +83,10 @@ class Feedforward(nn.Module):
 
 
 class Network(nn.Module):
-    """Embedding (V, D), L cells of width D, a gated layer beside their output, and the head: y_t = W_hy h_t + b_y.
+    """Embedding (V, D), L cells of width D, and the head: y_t = W_hy h_t + b_y. W_hy is the embedding again if tied.
 
-    W_hy is the embedding again if tied.
+    Blocks read the embedding normed, and the head reads what they leave normed; other cells have a gated layer beside
+    their output.
     """
 
     def __init__(
@@ -97,12 +101,14 @@ class Network(nn.Module):
             raise UsageError(f"there is no cell {config.cell!r}; there are {', '.join(CELLS)}")
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.width)
-        self.layers = nn.ModuleList(CELLS[config.cell](config.width, config.width) for _ in range(config.layers))
-        self.feedforward = Feedforward(config.width, config.feedforward) if config.feedforward else None
+        self.dropout = SharedDropout(dropout)
+        self.layers = nn.ModuleList(CELLS[config.cell].of(config, self.dropout) for _ in range(config.layers))
+        self.norm = nn.Parameter(torch.ones(config.width)) if config.blocks else None
+        beside = config.feedforward and not config.blocks
+        self.feedforward = Feedforward(config.width, config.feedforward) if beside else None
         self.head = nn.Linear(config.width, config.vocabulary)
         if config.tied:
             self.head.weight = self.embedding.weight
-        self.dropout = SharedDropout(dropout)
         self.summary = Summary(config.summary, config.width) if config.summary else None
         self._initialise(initialisation)
 
@@ -135,12 +141,18 @@ class Network(nn.Module):
         x = self.embedding(ids) * self.config.input_scale
         if summary is not None and self.summary is not None:
             x = x + self.summary.to_input(summary)
+        if self.norm is not None:
+            x = norm(x)
+            if torch.is_autocast_enabled(x.device.type):  # the stream as its products are: half the memory to pass
+                x = x.to(torch.get_autocast_dtype(x.device.type))
         x = self.dropout(x)
         after: list[State] = []
         for layer, before in zip(self.cells(), state, strict=True):
             x, last = layer(x, before)
-            x = self.dropout(x)
+            x = x if layer.block else self.dropout(x)
             after.append(last)
+        if self.norm is not None:
+            x = self.dropout(norm(x, self.norm))
         if summary is not None and self.summary is not None:
             x = x + self.summary.to_head(summary)
         if self.feedforward is not None:
@@ -158,4 +170,4 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, state: list[State], summary: Tensor | None = None) -> tuple[Tensor, list[State]]:
         """Token ids (T, B), the state before them and summaries → logits (T, B, V) and the state after them."""
         h, after = self.hidden(ids, state, summary)
-        return self.head(h), after
+        return self.head(h) * self.config.sharpness, after

@@ -43,6 +43,8 @@ class Costs:
     step: float
     evaluation: float
     """One quick score, its samples and a save."""
+    finishing: float
+    """From the last step to the last evaluation."""
     exact_position: float
     longest_documents: list[int]
     """Positions of the last evaluation: the longest document of each batch of them."""
@@ -58,12 +60,13 @@ def make_plan(config: TrainingConfig, costs: Costs, windows: int) -> Plan:
     if config.steps or config.epochs:
         steps = config.steps or max(1, round(config.epochs * windows))
         # The spacing of evaluations must not depend on the machine's speed here.
-        return Plan(steps, max(1, -(-steps // 20)), None, everything * costs.exact_position + costs.evaluation)
+        last = everything * costs.exact_position + costs.finishing + costs.evaluation
+        return Plan(steps, max(1, -(-steps // 20)), None, last)
     budget = config.minutes * 60
     positions = int(EXACT_SHARE * budget / costs.exact_position)
     limit = None if everything <= positions else _limit(costs.longest_documents, positions)
     scored = sum(n if limit is None else min(n, limit) for n in costs.longest_documents)
-    last = scored * costs.exact_position + costs.evaluation
+    last = scored * costs.exact_position + costs.finishing + costs.evaluation
     left = max(costs.step, budget - costs.gone - last)
     evaluations = _evaluations(left, costs.evaluation)
     steps = max(1, int((left - evaluations * costs.evaluation) / costs.step))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from charrnn.evaluation import TextScore
+    from charrnn.evaluation import Scores
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Finished:
     """The run ended, and the model folder holds the weights that were kept."""
 
     path: Path
-    score: TextScore
+    scores: Scores
     best_step: int
     kept: str
     """Which weights those are: best or last."""

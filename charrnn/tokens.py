@@ -7,10 +7,11 @@ in dialogues turns, each from its mark on. Only the pages that a window touches 
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 Offsets = npt.NDArray[np.int64]
 COUNTED = 10_000_000  # tokens for frequencies, about
+ASIDE_PIECE, ASIDE_SHARE = 512, 0.04  # tokens that are set aside together, and the share of all, at most
+SAMPLE_PIECE = 1 << 16
 
 
 class TokenWriter:
@@ -60,34 +63,74 @@ class TokenFile:
     def __init__(self, folder: Path, name: str, vocabulary: int, *, turns: bool = False) -> None:
         dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
         path = folder / f"{name}.tokens"
-        self.offsets: Offsets = np.load(folder / f"{name}.{'turns' if turns else 'offsets'}.npy", allow_pickle=False)
+        whole: Offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
+        offsets: Offsets = np.load(folder / f"{name}.turns.npy", allow_pickle=False) if turns else whole
         empty = path.stat().st_size == 0
         self._tokens = np.empty(0, dtype) if empty else np.memmap(path, dtype, mode="r")
+        self._starts, self._stops = offsets[:-1], offsets[1:]
+        self._dialogues = np.searchsorted(whole, self._starts, side="right")  # which have a document in common
 
     def __len__(self) -> int:
         """Number of documents."""
-        return len(self.offsets) - 1
+        return len(self._starts)
 
     @property
     def total(self) -> int:
         """Number of tokens, document marks included."""
-        return int(self.offsets[-1])
+        return int(self.lengths().sum())
 
     def lengths(self) -> Offsets:
         """Tokens of each document."""
-        return np.diff(self.offsets)
+        return self._stops - self._starts
 
     def document(self, d: int, start: int = 0, stop: int | None = None) -> Ids:
         """Tokens [start:stop] of document d, its mark at 0."""
-        first, end = int(self.offsets[d]), int(self.offsets[d + 1])
+        first, end = int(self._starts[d]), int(self._stops[d])
         stop = end - first if stop is None else min(stop, end - first)
         return self._tokens[first + start : first + stop].astype(np.int64)
 
     def frequencies(self, vocabulary: int) -> npt.NDArray[np.float64]:
         """The share of each token, (V,), on a sample spread evenly; none is quite zero."""
-        every = max(1, self.total // COUNTED)
+        every = max(1, len(self._tokens) // COUNTED)
         counts = np.bincount(self._tokens[::every], minlength=vocabulary) + 0.5
         return np.asarray(counts / counts.sum())
+
+    def set_aside(self, most: int) -> tuple[TokenFile, TokenFile]:
+        """What is left, and about `most` tokens (at most ASIDE_SHARE of all) from everywhere.
+
+        A dialogue is set aside whole or not at all. Of a text too short to spare a piece nothing is.
+        """
+        return self._parted(ASIDE_PIECE, max(round(1 / ASIDE_SHARE), -(-self.total // max(1, most))))
+
+    def text(self, most: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """All tokens one after another; of more than `most`, pieces from everywhere."""
+        kept = self if self.total <= most else self._parted(SAMPLE_PIECE, -(-self.total // most))[1]
+        pieces = [self._tokens[a:b] for a, b in zip(kept._starts, kept._stops, strict=True)]
+        return np.concatenate([self._tokens[:0], *pieces])
+
+    def _parted(self, piece: int, every: int) -> tuple[TokenFile, TokenFile]:
+        """Of `every` pieces of so many tokens, all but one, and the one."""
+        period = piece * every
+        rest: list[tuple[int, int, int]] = []
+        part: list[tuple[int, int, int]] = []
+        place = period // 2  # in the period; its first piece is the one
+        turns = np.bincount(self._dialogues)
+        taken, before = False, -1
+        for start, stop, dialogue in zip(self._starts.tolist(), self._stops.tolist(), self._dialogues, strict=True):
+            while start < stop:
+                if dialogue != before or turns[dialogue] == 1:
+                    taken, before = place < piece, dialogue
+                end = stop if turns[dialogue] > 1 else min(stop, start + (piece if taken else period) - place)
+                (part if taken else rest).append((start, end, dialogue))
+                place = (place + end - start) % period
+                start = end
+        return self._of(rest), self._of(part)
+
+    def _of(self, documents: list[tuple[int, int, int]]) -> TokenFile:
+        """Others of the same tokens."""
+        other = copy.copy(self)
+        other._starts, other._stops, other._dialogues = np.array(documents, np.int64).reshape(-1, 3).T
+        return other
 
 
 class Piece(NamedTuple):

@@ -121,7 +121,7 @@ def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
     trainer = Trainer.begin(config, dataset, out, weights=weights, started=started)
     parameters = sum(p.numel() for p in trainer.network.parameters())
     display.say(
-        f"{config.description}, {parameters / 1e6:.2f} million parameters, "
+        f"{trainer.config.description}, {parameters / 1e6:.2f} million parameters, "
         f"{trainer.precision} on {trainer.device}; {trainer.plan.steps:,} steps into {out}"
     )
     return trainer
@@ -219,10 +219,11 @@ def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
         display.say(f"interrupted and saved at step {last.step:,}; go on with: {command}")
         return INTERRUPTED_CODE
     if isinstance(last, Finished) and not call.as_json:
-        score = last.score
+        score, alone = last.scores.best, last.scores.alone
         find_model(last.path)
+        without = f" ({alone.bits_per_character:.4f} without its memory)" if score is not alone else ""
         print(
-            f"held out: {score.bits_per_character:.4f} bits per character on {score.characters:,} characters; "
+            f"held out: {score.bits_per_character:.4f} bits per character{without} on {score.characters:,} characters; "
             f"best at step {last.best_step:,}, {last.kept} kept; {clock(last.seconds)} in all"
         )
         sys.stdout.flush()

@@ -21,11 +21,13 @@ from charrnn.answers import Answers
 from charrnn.card import model_card, model_info
 from charrnn.checkpoint import (
     CARD,
+    MEMORY,
     METRICS,
     STATE_TENSORS,
     TOKENIZER,
     WEIGHTS,
     config_bytes,
+    memory_bytes,
     read_model,
     rehearse_writing,
     rounded,
@@ -36,8 +38,10 @@ from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.dataset import Dataset
 from charrnn.engine import BUCKETS
 from charrnn.errors import TrainingError
-from charrnn.evaluation import TextScore
+from charrnn.evaluation import Scores
+from charrnn.finishing import Finishing
 from charrnn.heldout import HeldOut
+from charrnn.memory import Memory
 from charrnn.network import Network
 from charrnn.objective import Objective, learn_summary
 from charrnn.optim import clip_gradients, make_optimizer, peak_rate, scheduled_rate, set_rate
@@ -53,6 +57,7 @@ from charrnn.planning import (
     prepare_process,
     time_steps,
 )
+from charrnn.recipe import regularised, shaped
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
 from charrnn.samples import draw_samples
 from charrnn.tokens import Windows
@@ -61,6 +66,7 @@ from charrnn.training_state import Progress, capture, put_weights, read_state, r
 Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
+TYPICAL_PASSES = 8.0  # over the text, while their number is not known yet
 LOSS_MEMORY = 0.98  # of the running mean
 
 
@@ -68,7 +74,7 @@ class Trainer:
     """One run: made by `begin` or `resume`, then `run()`."""
 
     def __init__(self, config: TrainingConfig, dataset: Dataset, path: Path, precision: str, started: float) -> None:
-        self.config = config
+        self.config = self.asked = config
         self.dataset = dataset
         self.path = path
         self.precision = precision
@@ -85,7 +91,9 @@ class Trainer:
         self.device = choose_device(config)
         # What an answer knows of the dialogue is its summary, so turns are texts of their own, in any order.
         turns = bool(self.model.summary)
-        tokens = dataset.tokens("train", turns=turns)
+        self.held_out = HeldOut(dataset.tokens("valid", turns=turns), dataset.tokenizer)
+        self.finishing = Finishing(config, dataset.tokens("train", turns=turns), self.held_out, dataset.tokenizer)
+        tokens = self.finishing.read
         self.answers = Answers(tokens, dataset.tokenizer, BUCKETS)
         self.windows = Windows(
             tokens,
@@ -98,7 +106,6 @@ class Trainer:
         self.objective = Objective(config, self.windows, self.answers, self.device, precision, turns)
         self._frequencies = tokens.frequencies(dataset.tokenizer.size)
         self._learned: dict[str, torch.Tensor] = {}
-        self.held_out = HeldOut(dataset.tokens("valid", turns=turns), dataset.tokenizer)
         self.progress = Progress()
         self.plan = Plan(1, 1, None, 0.0)
         self.metrics: list[str] = []
@@ -113,16 +120,20 @@ class Trainer:
         prepare_process()
         if config.threads:
             torch.set_num_threads(config.threads)
+        asked, config = config, shaped(config, dataset.tokens("train").total)
         trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
+        trainer.asked = asked
         trainer.progress.rate_scale = 0.0  # calibration moves nothing, and so nothing blows up
         if not config.threads:
             choose_threads(trainer._step)
-            trainer.config = config = replace(config, threads=torch.get_num_threads())
+            config = replace(config, threads=torch.get_num_threads())
         if trainer.model.summary and "summary.rarity" not in (weights or {}):
             trainer._learned = learn_summary(
                 trainer.objective.contrast, torch.from_numpy(trainer.answers.rarity()), trainer.model, config
             )
         trainer.plan = make_plan(config, trainer._measure(), trainer.windows.windows)
+        passes = trainer.plan.steps / trainer.windows.windows
+        trainer.config = regularised(config, passes, dialogue=trainer.model.summary > 0)
         trainer._reset(weights)  # calibration leaves no trace in weights or generators
         return trainer
 
@@ -136,7 +147,7 @@ class Trainer:
             prepare_process()
             torch.set_num_threads(config.threads)
             trainer = cls(config, open_dataset(settings), path, settings["precision"], started - progress.seconds)
-            trainer.progress, trainer.plan = progress, plan
+            trainer.progress, trainer.plan, trainer.asked = progress, plan, TrainingConfig(**settings["asked"])
             trainer.kept_weights = read_model(path).weights
             trainer.metrics = (path / METRICS).read_text(encoding="utf-8").splitlines()
             trainer.state = restore(tensors, trainer.network, trainer.optimizer)
@@ -206,9 +217,9 @@ class Trainer:
     def _reset(self, weights: Weights | None) -> None:
         """Weights, optimiser, state and generators as at step 0."""
         torch.manual_seed(self.config.seed)
-        self.network = Network(self.model, dropout=self.config.dropout, initialisation=self.config.initialisation).to(
-            self.device
-        )
+        config = regularised(self.config, TYPICAL_PASSES, dialogue=False)
+        network = Network(self.model, dropout=config.dropout, initialisation=config.initialisation)
+        self.network = network.to(self.device)
         if self.config.initialisation == "charrnn":  # what comes how often need not be learned step by step
             self.network.head.bias.data.copy_(torch.from_numpy(np.log(self._frequencies)))
         if self.network.summary is not None:
@@ -230,12 +241,9 @@ class Trainer:
         self._samples()
         rehearse_writing(self.path, self._files())
         evaluation = time.monotonic() - start
-        longest = self.held_out.longest_documents()
-        start = time.monotonic()
-        some = min(200, max(longest))
-        self.held_out.exact_score(self.network, limit=some, batches=1)
-        exact = (time.monotonic() - start) / some
-        return Costs(time.monotonic() - self._started, step, evaluation, exact, longest)
+        exact, before = self.finishing.rehearse(self.network)
+        gone = time.monotonic() - self._started
+        return Costs(gone, step, evaluation, before, exact, self.held_out.longest_documents())
 
     def _evaluate(self) -> Evaluated:
         """Score, keep the weights if they are to be kept, save."""
@@ -264,24 +272,30 @@ class Trainer:
         """The model folder of a run under way: the weights to keep, and everything to go on from here."""
         settings = {
             "training": asdict(self.config),
+            "asked": asdict(self.asked),
             "precision": self.precision,
             "dataset": self.dataset.key,
             "corpus": asdict(self.dataset.facts),
         }
-        files = self._model_files(weights_bytes(self.kept_weights, "float32"), None)
+        files = self._model_files(weights_bytes(self.kept_weights, "float32"))
         files[STATE] = state_json(self.progress, self.plan, settings)
         files[STATE_TENSORS] = capture(self.network, self.optimizer, self.state)
         return files
 
-    def _model_files(self, weights: bytes, score: TextScore | None) -> dict[str, bytes]:
-        tokenizer = self.dataset.tokenizer.model
+    def _model_files(
+        self, weights: bytes, scores: Scores | None = None, memory: Memory | None = None
+    ) -> dict[str, bytes]:
         name = self.path.absolute().name
-        known = model_info(self.config, self.dataset, self.progress, self.plan, self.precision, name, score)
-        info = {"model": asdict(self.model), **known}
+        known = model_info(
+            self.config, self.asked, self.dataset, self.progress, self.plan, self.precision, name, scores
+        )
+        info = {"model": asdict(self.network.config), **known}
+        guarded = {WEIGHTS: weights, TOKENIZER: self.dataset.tokenizer.model}
+        if memory is not None:
+            guarded[MEMORY] = memory_bytes(memory)
         return {
-            CONFIG: config_bytes(info, weights, tokenizer),
-            WEIGHTS: weights,
-            TOKENIZER: tokenizer,
+            CONFIG: config_bytes(info, guarded),
+            **guarded,
             METRICS: "".join(line + "\n" for line in self.metrics).encode(),
             CARD: model_card(info).encode(),
         }
@@ -323,12 +337,14 @@ class Trainer:
             )
 
     def _finish(self) -> Finished:
-        """The kept weights, rounded as they are stored, scored exactly, and the folder without its training state."""
+        """The kept weights, rounded as they are stored; their memory, the exact score, and the folder without its
+        training state."""
         put_weights(self.network, rounded(self.kept_weights, self.config.store))
-        score = self.held_out.exact_score(self.network, self.plan.exact_limit)
+        scores, memory = self.finishing.finish(self.network, self.plan.exact_limit)
         self.progress.seconds = time.monotonic() - self._started
-        write_folder(self.path, self._model_files(weights_bytes(self.kept_weights, self.config.store), score))
-        return Finished(self.path, score, self.progress.best_step, self.kept, time.monotonic() - self._started)
+        files = self._model_files(weights_bytes(self.kept_weights, self.config.store), scores, memory)
+        write_folder(self.path, files)
+        return Finished(self.path, scores, self.progress.best_step, self.kept, time.monotonic() - self._started)
 
     # Figures ---------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from charrnn.cells import CELLS
+from charrnn.cells import GRU, LSTM, RNN
+from charrnn.config import ModelConfig
 from charrnn.engine import CELLS as FORMS
+from charrnn.engine import Engine, parameter_shapes
+from charrnn.mingru import MinGRU
+from charrnn.network import CELLS, Network
+from charrnn.training_state import weights_of
 
+GATED = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 D, H, T, B = 5, 7, 6, 3
 
@@ -43,7 +49,7 @@ BY_HAND = {"rnn": rnn_by_hand, "lstm": lstm_by_hand, "gru": gru_by_hand}
 
 def random_cell(name):
     torch.manual_seed(1)
-    cell = CELLS[name](D, H)
+    cell = GATED[name](D, H)
     cell.reset_like_torch()  # no zero biases, so that each term counts
     return cell
 
@@ -54,13 +60,15 @@ def random_state(cell):
 
 def test_the_registries_of_training_and_generation_hold_the_same_cells():
     assert set(CELLS) == set(FORMS)
-    for name, cell in CELLS.items():
-        made = {key: tuple(p.shape) for key, p in cell(D, H).named_parameters()}
-        assert made == FORMS[name].shapes(D, H)
-        assert cell.state_parts == FORMS[name].state_parts
+    for name, kind in CELLS.items():
+        config = ModelConfig(cell=name, width=6, feedforward=5, vocabulary=9)
+        cell = kind.of(config, nn.Identity())
+        assert {key: tuple(p.shape) for key, p in cell.named_parameters()} == FORMS[name].shapes(config)
+        assert [tuple(part.shape[1:]) for part in cell.initial_state(1)] == FORMS[name].state_shapes(config)
+        assert cell.block == config.blocks
 
 
-@pytest.mark.parametrize("name", [n for n in CELLS if n in BY_HAND])
+@pytest.mark.parametrize("name", GATED)
 def test_a_window_is_the_formula_step_by_step(name):
     cell = random_cell(name)
     x, state = torch.randn(T, B, D), random_state(cell)
@@ -92,7 +100,7 @@ def torch_layer(name, cell):
     return layer, order
 
 
-@pytest.mark.parametrize("name", [n for n in CELLS if n in TORCH])
+@pytest.mark.parametrize("name", GATED)
 def test_values_and_gradients_are_those_of_torch(name):
     cell = random_cell(name)
     layer, order = torch_layer(name, cell)
@@ -116,10 +124,10 @@ def test_values_and_gradients_are_those_of_torch(name):
         torch.testing.assert_close(cell.b_hn.grad, layer.bias_hh_l0.grad[2 * H :], **close)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", GATED)
 def test_the_gradient_is_the_slope_of_the_loss(name):
     """Against finite differences, in float64, for every weight: an oracle for cells that torch does not have."""
-    cell = CELLS[name](3, 4).double()
+    cell = GATED[name](3, 4).double()
     cell.project = lambda x: nn.functional.linear(x, cell.w_x, cell.b)  # without the cast to float32
     x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
     state = tuple(torch.randn(2, 4, dtype=torch.float64) for _ in range(cell.state_parts))
@@ -135,7 +143,7 @@ def test_the_gradient_is_the_slope_of_the_loss(name):
     assert torch.autograd.gradcheck(run, (x, *parameters))
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", GATED)
 def test_the_state_carries_over_windows(name):
     cell = random_cell(name)
     x, state = torch.randn(T, B, D), random_state(cell)
@@ -145,3 +153,95 @@ def test_the_state_carries_over_windows(name):
     torch.testing.assert_close(torch.cat([first, second]), whole, atol=1e-6, rtol=1e-5)
     for a, b in zip(last, end, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def random_block(dtype=torch.float32, **shape):
+    """A block none of whose weights is zero, so that each term counts."""
+    torch.manual_seed(2)
+    block = MinGRU(ModelConfig(cell="mingru", vocabulary=9, **{"width": 4, "feedforward": 3} | shape), nn.Identity())
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return block.to(dtype)
+
+
+def random_block_state(block):
+    return tuple(torch.randn_like(part) for part in block.initial_state(B))
+
+
+def block_by_hand(block, x, state):
+    """One position of one stream."""
+    w = {name: p.detach().numpy() for name, p in block.named_parameters()}
+    h, tail = state
+
+    def normed(v):
+        return (v - v.mean()) / np.sqrt(v.var() + 1e-6)
+
+    def silu(v):
+        return v * sigmoid(v)
+
+    inputs = [*tail, w["norm"] * normed(x)]
+    a, c, g = (w["w_in"] @ sum(tap * v for tap, v in zip(w["taps"], inputs, strict=True))).reshape(3, -1)
+    z = sigmoid(a + w["b_z"])
+    h = (1 - z) * h + z * c
+    x = x + w["w_out"] @ (silu(g) * h)
+    p, q = (w["v_in"] @ (w["feedforward_norm"] * normed(x))).reshape(2, -1)
+    return x + w["v_out"] @ (silu(p) * q), (h, np.stack(inputs[1:]))
+
+
+def test_a_window_of_the_parallel_cell_is_the_formula_step_by_step():
+    block = random_block()
+    x, state = torch.randn(T, B, 4), random_block_state(block)
+    y, after = block(x, state)
+    for b in range(B):
+        by_hand = tuple(part[b].numpy() for part in state)
+        for t in range(T):
+            expected, by_hand = block_by_hand(block, x[t, b].numpy(), by_hand)
+            np.testing.assert_allclose(y[t, b].detach().numpy(), expected, atol=1e-5)
+        for part, expected in zip(after, by_hand, strict=True):
+            np.testing.assert_allclose(part[b].detach().numpy(), expected, atol=1e-5)
+
+
+def test_the_gradient_of_the_parallel_cell_is_the_slope_of_the_loss():
+    block = random_block(torch.float64, width=2)
+    names = [n for n, _ in block.named_parameters()]
+    x = torch.randn(5, B, 2, dtype=torch.float64, requires_grad=True)
+    state = random_block_state(block)
+
+    def run(x, *parameters):
+        for n, p in zip(names, parameters, strict=True):
+            delattr(block, n)
+            setattr(block, n, p)
+        return block(x, state)[0]
+
+    assert torch.autograd.gradcheck(run, (x, *(p.detach().clone().requires_grad_() for p in block.parameters())))
+
+
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_the_state_of_the_parallel_cell_carries_over_windows_of_any_length(first):
+    block = random_block()
+    x, state = torch.randn(T, B, 4), random_block_state(block)
+    whole, last = block(x, state)
+    one, middle = block(x[:first], state)
+    two, end = block(x[first:], middle)
+    torch.testing.assert_close(torch.cat([one, two]), whole, atol=1e-5, rtol=1e-5)
+    for a, b in zip(last, end, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_the_window_at_once_in_torch_is_the_engine_position_by_position():
+    """In fp32, over a long text, to 1e-5 of the largest logit."""
+    torch.manual_seed(5)
+    config = ModelConfig(cell="mingru", layers=3, width=32, feedforward=48, vocabulary=50)
+    network = Network(config).eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    weights = weights_of(network)
+    assert {name: w.shape for name, w in weights.items()} == parameter_shapes(config)
+    ids = torch.randint(50, (400, 2))
+    with torch.no_grad():
+        expected, _ = network(ids, network.initial_state(2))
+    engine, most = Engine(config, weights), expected.abs().max().item()
+    state = engine.initial_state(2)
+    for t in range(len(ids)):
+        logits, state = engine.step(ids[t].numpy(), state)
+        np.testing.assert_allclose(logits, expected[t].numpy(), atol=1e-5 * most)

@@ -15,8 +15,11 @@ from charrnn.checkpoint import read_model, write_folder
 from charrnn.config import ModelConfig
 from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
+from charrnn.memory import EXPERTS, FEATURES, sorted_by_context
 from charrnn.paths import find_model, sibling
 from charrnn.tokenizer import train_tokenizer
+
+GUARDED = ["model.safetensors", "tokenizer.model", "memory.safetensors"]
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +31,21 @@ def model_files():
     data = save(weights)
     info = {"name": "small", "model": {"cell": "gru", "layers": 1, "width": 8, "tied": True,
                                        "vocabulary": tokenizer.size}}  # fmt: skip
-    return {
-        "config.json": checkpoint.config_bytes(info, data, tokenizer.model),
+    files = {
         "model.safetensors": data,
         "tokenizer.model": tokenizer.model,
+        "memory.safetensors": memory(tokenizer.size),
     }
+    return {"config.json": checkpoint.config_bytes(info, files), **files}
+
+
+def memory(vocabulary: int, **changed: np.ndarray) -> bytes:
+    """A memory's file, also a harmful one."""
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(0, vocabulary, 300).astype(np.uint16)
+    gate = {"w_1": (FEATURES, 3), "b_1": (3,), "w_2": (3, EXPERTS), "b_2": (EXPERTS,)}
+    parts = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in gate.items()}
+    return save({"tokens": tokens, "positions": sorted_by_context(tokens), **parts, **changed})
 
 
 @pytest.fixture
@@ -47,11 +60,8 @@ def rehashed(model, **files):
         (model / name.replace("__", ".")).write_bytes(data)
     info = json.loads((model / "config.json").read_text())
     info.pop("sha256")
-    (model / "config.json").write_bytes(
-        checkpoint.config_bytes(
-            info, (model / "model.safetensors").read_bytes(), (model / "tokenizer.model").read_bytes()
-        )
-    )
+    guarded = {name: (model / name).read_bytes() for name in GUARDED}
+    (model / "config.json").write_bytes(checkpoint.config_bytes(info, guarded))
 
 
 def test_a_model_comes_back_as_it_was_stored(model, model_files):
@@ -74,20 +84,21 @@ def test_it_is_found_by_path_and_by_name(model, tmp_path, monkeypatch):
             find_model(wrong)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.model"])
+@pytest.mark.parametrize("name", ["config.json", *GUARDED])
 def test_a_file_cut_anywhere_is_refused(model, name):
     data = (model / name).read_bytes()
-    for length in {0, 1, 7, 8, 9, *range(0, len(data), max(1, len(data) // 25)), len(data) - 2}:
+    for length in {0, 1, 7, 8, 9, *range(0, len(data) - 2, max(1, len(data) // 25)), len(data) - 2}:
         (model / name).write_bytes(data[:length])
         with pytest.raises(ModelError) as error:
             read_model(model)
         assert "\n" not in str(error.value)
     (model / name).unlink()
-    with pytest.raises(ModelError):
-        read_model(model)
+    if name != "memory.safetensors":
+        with pytest.raises(ModelError):
+            read_model(model)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.model"])
+@pytest.mark.parametrize("name", GUARDED)
 def test_a_flipped_bit_is_found(model, name):
     data = bytearray((model / name).read_bytes())
     for place in range(0, len(data), max(1, len(data) // 40)):
@@ -185,3 +196,35 @@ def test_a_save_killed_at_any_rename_leaves_a_model(model, model_files, monkeypa
     assert read_model(model).config.width == 8
     assert not sibling(model, "previous").exists()
     assert not sibling(model, "new").exists()
+
+
+def test_a_memory_comes_back_and_may_be_taken_out(model, model_files):
+    stored = read_model(model)
+    parts = load(model_files["memory.safetensors"])
+    np.testing.assert_array_equal(stored.memory.ngrams.tokens, parts["tokens"])
+    np.testing.assert_array_equal(stored.memory.ngrams.positions, parts["positions"])
+    np.testing.assert_array_equal(stored.memory.gate.w_2, parts["w_2"])
+    (model / "memory.safetensors").unlink()
+    assert read_model(model).memory is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tokens": np.full(300, 60_000, np.uint16)},
+        {"tokens": np.zeros(299, np.uint16)},
+        {"tokens": np.zeros(300, np.int64)},
+        {"tokens": np.zeros(0, np.uint16), "positions": np.zeros(0, np.uint32)},
+        {"positions": np.full(300, 300, np.uint32)},
+        {"positions": np.zeros((300, 1), np.uint32)},
+        {"positions": np.zeros(300, np.int32)},
+        {"w_1": np.full((FEATURES, 3), np.nan, np.float32)},
+        {"w_1": np.zeros((FEATURES, 4), np.float32)},
+        {"w_2": np.zeros((3, EXPERTS), np.float16)},
+        {"b_1": np.zeros((), np.float32)},
+    ],
+)
+def test_a_harmful_memory_is_refused_even_with_fitting_hashes(model, changed):
+    rehashed(model, memory__safetensors=memory(read_model(model).config.vocabulary, **changed))
+    with pytest.raises(ModelError, match="memory"):
+        read_model(model)

@@ -227,7 +227,7 @@ def test_reports_for_programs(charrnn, corpus_file):
     rows = [json.loads(row) for row in charrnn("train", corpus_file, *SMALL, "--json").stdout.splitlines()]
     assert [row["step"] for row in rows if row["report"] == "stepped"] == list(range(1, 21))
     assert rows[-1]["report"] == "finished"
-    assert rows[-1]["score"]["characters"] > 0
+    assert rows[-1]["scores"]["alone"]["characters"] > 0
 
 
 def test_dry_run_leaves_nothing(charrnn, corpus_file, tmp_path):

@@ -261,8 +261,9 @@ def test_after_a_draft_the_stream_stands_where_its_text_ends(stop_after, talker)
     barred = {talker.tokenizer.unknown}
     pieces = one.generate(lambda: SamplingConfig(temperature=1.5), np.random.default_rng(1), barred=barred, drafts=4)
     other.read([piece.token for piece in most(pieces, stop_after)])
-    for found, expected in zip(one.state, other.state, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for layer, expected in zip(one.state, other.state, strict=True):
+        for part, other_part in zip(layer, expected, strict=True):
+            np.testing.assert_allclose(part, other_part, atol=1e-5)
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
     assert list(one.recent) == list(other.recent)
 

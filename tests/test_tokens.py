@@ -82,3 +82,49 @@ def test_what_is_seldom_is_read_once_in_so_many_epochs(tmp_path_factory, lengths
     times = np.repeat(np.where(seldom, 1, parts), lengths)
     assert (read <= times).all()
     assert (times - read).sum() == left_out <= parts * (1 + len(lengths))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 900), min_size=1, max_size=4), min_size=1, max_size=40), st.integers(1, 2000))
+def test_what_is_set_aside_and_what_is_left_are_the_whole_and_dialogues_stay_together(tmp_path_factory, sizes, most):
+    """Documents of one turn or several; every token on one side, once, and in its place."""
+    folder = tmp_path_factory.mktemp("tokens")
+    writer = TokenWriter(folder, "train", 100_000)
+    number, dialogue_of = 0, {}
+    for dialogue, turns in enumerate(sizes):
+        for turn, length in enumerate(turns):
+            writer.write(range(number, number + length))
+            dialogue_of |= dict.fromkeys(range(number, number + length), dialogue)
+            number += length
+            if turn < len(turns) - 1:
+                writer.end_turn()
+        writer.end_document()
+    writer.close()
+    tokens = TokenFile(folder, "train", 100_000, turns=True)
+    rest, aside = tokens.set_aside(most)
+    sides = [[t for d in range(len(side)) for t in side.document(d).tolist()] for side in (rest, aside)]
+    assert sorted(sides[0] + sides[1]) == list(range(number))
+    for side, file in zip(sides, (rest, aside), strict=True):
+        assert side == sorted(side)
+        assert file.total == len(side)
+        assert file.text(10**9).tolist() == side
+    several = {d for d, turns in enumerate(sizes) if len(turns) > 1}
+    assert not several & {dialogue_of[t] for t in sides[0]} & {dialogue_of[t] for t in sides[1]}
+
+
+def test_what_is_set_aside_comes_from_everywhere_and_is_as_much_as_was_asked(tmp_path):
+    tokens = write(tmp_path, [list(range(60_000)), list(range(60_000, 200_000))], 200_000)
+    rest, aside = tokens.set_aside(4000)
+    assert 3000 <= aside.total <= 5000
+    assert rest.total + aside.total == 200_000
+    starts = [int(aside.document(d, 0, 1)[0]) for d in range(len(aside))]
+    assert np.diff([0, *starts, 200_000]).max() < 40_000
+    assert write(tmp_path, [list(range(1000))], 1000).set_aside(4000)[1].total == 0
+
+
+def test_a_sample_of_a_long_text_is_at_most_so_long_and_from_everywhere(tmp_path):
+    tokens = write(tmp_path, [list(range(1_000_000))], 1_000_000)
+    sample = tokens.text(300_000).astype(np.int64)
+    assert 200_000 < len(sample) <= 300_000
+    assert np.diff([0, *sample, 1_000_000]).max() < 400_000
+    assert len(set(sample.tolist())) == len(sample)

@@ -15,11 +15,12 @@ import torch
 from safetensors.numpy import load
 
 import charrnn as package
-from charrnn.cells import CELLS
 from charrnn.config import ModelConfig, TrainingConfig
+from charrnn.corpus import Document, Part
 from charrnn.dataset import prepare
+from charrnn.engine import CELLS
 from charrnn.errors import TrainingError
-from charrnn.evaluation import TextScore
+from charrnn.evaluation import TextScore, score_documents
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.objective import LEAST_SAMPLED
@@ -144,12 +145,48 @@ def test_the_figure_of_the_folder_is_what_eval_finds(dataset, corpus_file, tmp_p
     model = package.load(tmp_path / "m")
     tokenizer, valid = dataset.tokenizer, dataset.tokens("valid")
     total = sum(
-        (model.score(tokenizer.decode(valid.document(d))) for d in range(len(valid))), start=type(finished.score)()
+        (model.score(tokenizer.decode(valid.document(d))) for d in range(len(valid))),
+        start=type(finished.scores.alone)(),
     )
-    assert total.characters == finished.score.characters == dataset.facts.valid_characters
-    assert total.tokens == finished.score.tokens
-    assert math.isclose(total.bits_per_character, finished.score.bits_per_character, rel_tol=1e-5)
-    assert model.info["held_out"]["bits_per_character"] == finished.score.bits_per_character
+    assert total.characters == finished.scores.alone.characters == dataset.facts.valid_characters
+    assert total.tokens == finished.scores.alone.tokens
+    assert math.isclose(total.bits_per_character, finished.scores.alone.bits_per_character, rel_tol=1e-5)
+    assert model.info["held_out"]["bits_per_character"] == finished.scores.alone.bits_per_character
+
+
+def test_a_finished_model_has_a_memory_that_eval_finds_as_good(tmp_path):
+    """Names of twelve letters, many times each: a small network cannot know them, the memory does."""
+    rng = random.Random(5)
+    names = ["".join(rng.choices("甲乙丙丁戊己庚辛壬癸", k=12)) for _ in range(60)]
+    (tmp_path / "names.txt").write_text("，".join(rng.choices(names, k=3500)), encoding="utf-8")
+    dataset = prepare([str(tmp_path / "names.txt")], kind="char")
+    trainer = begin(dataset, tmp_path / "m", steps=60, cell="mingru")
+    read = trainer.finishing.read.total
+    assert 0.94 < read / dataset.tokens("train").total < 0.98
+    finished = list(trainer.run())[-1]
+    alone, whole = finished.scores.alone, finished.scores.with_memory
+    assert whole.bits_per_character < 0.7 * alone.bits_per_character
+    model, bare = package.load(tmp_path / "m", memory=True), package.load(tmp_path / "m")
+    assert len(model.memory.ngrams.tokens) == dataset.tokens("train").total
+    assert model.config.sharpness != 1
+    valid = dataset.tokens("valid")
+    texts = [dataset.tokenizer.decode(valid.document(d)) for d in range(len(valid))]
+    for loaded, score in ((model, whole), (bare, alone)):
+        bits = sum(loaded.score(text).bits for text in texts)
+        assert math.isclose(bits, score.bits, rel_tol=1e-4)
+        documents = [Document("d", iter([Part("text", text)])) for text in texts]
+        again = score_documents(loaded.engine, loaded.tokenizer, documents, loaded.memory)
+        assert math.isclose(again.bits, score.bits, rel_tol=1e-4)
+    known = texts[0][: texts[0].index("，", 20)]
+    assert next(model.generate(known[:-6], length=6, temperature=0)) == known[-6:-5]
+    assert "memory.safetensors" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_text_to_spare_or_on_request_there_is_no_memory(dataset, tmp_path):
+    for name, settings in {"short": {}, "unwanted": {"memory": False}, "none": {"aside": 0}}.items():
+        finished = list(begin(dataset, tmp_path / name, steps=2, **settings).run())[-1]
+        assert finished.scores.with_memory is None
+        assert package.load(tmp_path / name, memory=True).memory is None
 
 
 def test_bits_by_hand(dataset):
@@ -225,14 +262,16 @@ def test_the_weights_that_are_kept(keep, same, dataset, tmp_path, monkeypatch):
 
 def test_minutes_are_kept(dataset, tmp_path):
     """A plan spends the budget: checked on its own figures, not on a clock."""
-    costs = Costs(gone=10, step=0.1, evaluation=2, exact_position=0.001, longest_documents=[5000, 100])
+    costs = Costs(gone=10, step=0.1, evaluation=2, finishing=20, exact_position=0.001, longest_documents=[5000, 100])
     plan = make_plan(TrainingConfig(minutes=5), costs, windows=50)
     evaluations = math.ceil(plan.steps / plan.evaluate_every)
     spent = costs.gone + plan.steps * costs.step + evaluations * costs.evaluation + plan.last_seconds
     assert 0.97 * 300 < spent <= 300
     assert plan.exact_limit is None
     # A held-out text too long for a tenth of the time is scored in part.
-    long = Costs(gone=10, step=0.1, evaluation=2, exact_position=0.001, longest_documents=[200_000, 40_000])
+    long = Costs(
+        gone=10, step=0.1, evaluation=2, finishing=0, exact_position=0.001, longest_documents=[200_000, 40_000]
+    )
     assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 15_000
     assert make_plan(TrainingConfig(epochs=2.5), costs, windows=50).steps == 125
     assert make_plan(TrainingConfig(steps=7), costs, windows=50).steps == 7

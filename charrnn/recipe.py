@@ -1,0 +1,54 @@
+"""What follows from the text and the budget, where nothing else was asked for: the shape of the network, and dropout.
+
+The figures behind the numbers are in tests/bench/README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from charrnn.config import TrainingConfig
+
+
+class Shape(NamedTuple):
+    """Layers, width, and units of the gated layer."""
+
+    layers: int
+    width: int
+    feedforward: int
+
+
+SHAPES = {
+    "mingru": Shape(2, 256, 512),
+    "gru": Shape(1, 256, 768),
+    "lstm": Shape(1, 256, 768),
+    "rnn": Shape(1, 256, 768),
+}
+SMALL, SMALL_TEXT = Shape(2, 128, 256), 30_000  # tokens
+# A network that reads the same again and again learns it by heart, unless it is hindered.
+PASSES = (1, 4, 8, 16, 64)
+DROPOUT = (0.0, 0.1, 0.2, 0.3, 0.5)
+DIALOGUE_DROPOUT = 0.05  # answers are to be learned by heart
+DECAY = {"mingru": 0.5}
+OTHER_DECAY = 0.01
+
+
+def shaped(config: TrainingConfig, tokens: int) -> TrainingConfig:
+    """The settings with a shape and its decay, for so many tokens of text to train on."""
+    shape = SMALL if tokens < SMALL_TEXT and config.cell == "mingru" else SHAPES[config.cell]
+    width = config.width or shape.width
+    feedforward = shape.feedforward * width // shape.width if config.feedforward < 0 else config.feedforward
+    decay = DECAY.get(config.cell, OTHER_DECAY) if config.weight_decay < 0 else config.weight_decay
+    layers = config.layers or shape.layers
+    return replace(config, layers=layers, width=width, feedforward=feedforward, weight_decay=decay)
+
+
+def regularised(config: TrainingConfig, passes: float, *, dialogue: bool) -> TrainingConfig:
+    """The settings with a dropout, for so many passes over the text."""
+    if config.dropout >= 0:
+        return config
+    dropout = float(np.interp(np.log(max(1.0, passes)), np.log(PASSES), DROPOUT))
+    return replace(config, dropout=DIALOGUE_DROPOUT if dialogue else round(dropout, 3))
