@@ -104,7 +104,7 @@ class _Scorer:
             else:
                 first = len(self._before) + start + 1
                 contexts = [read[max(0, end - DEPTH) : end] for end in range(first, first + len(logits))]
-                bits += self._memory.bits(logits, contexts, targets[window])
+                bits += self._memory.bits(logits, contexts, targets[window])[1]
         if ids:
             self._before = read[-DEPTH:]
             self._last = ids[-1]

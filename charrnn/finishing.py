@@ -23,6 +23,7 @@ from charrnn.tokens import TokenFile
 MOST_REMEMBERED = 10_000_000  # tokens: 60 MB
 LEAST_WEIGHED = 1000  # tokens set aside, for a gate
 REHEARSED = 50_000  # tokens of the memory that is timed
+SPARSE = 4  # of so many tokens set aside one is enough for a single number
 GATE_SECONDS = 3.0  # for training a gate, about
 
 
@@ -47,8 +48,7 @@ class Finishing:
             self._sharpen(network, self._aside)
             if self._remembers:
                 memory = self._remember(network, self._aside)
-        alone = self._held_out.exact_score(network, limit)
-        return Scores(alone, self._held_out.exact_score(network, limit, memory=memory) if memory else None), memory
+        return self._held_out.exact_score(network, limit, memory=memory), memory
 
     def rehearse(self, network: Network) -> tuple[float, float]:
         """Seconds for each position of the exact score (see `HeldOut.longest_documents`), and for all before it."""
@@ -61,9 +61,7 @@ class Finishing:
             memory = Memory(ngrams, Gate(*zeros))
         some = min(200, max(self._held_out.longest_documents()))
         start = time.monotonic()
-        self._held_out.exact_score(network, limit=some, batches=1)
-        if memory:
-            self._held_out.exact_score(network, limit=some, batches=1, memory=memory)
+        self._held_out.exact_score(network, limit=some, batches=1, memory=memory)
         position = (time.monotonic() - start) / some
         before = 0.0
         if self._aside is not None:
@@ -75,7 +73,8 @@ class Finishing:
     @staticmethod
     def _sharpen(network: Network, aside: HeldOut) -> None:
         network.config = replace(network.config, sharpness=1.0)
-        sharpness = best_sharpness((logits, targets) for logits, targets, _ in aside.predictions(network))
+        predictions = aside.predictions(network)
+        sharpness = best_sharpness((logits[::SPARSE], targets[::SPARSE]) for logits, targets, _ in predictions)
         network.config = replace(network.config, sharpness=round(sharpness, 4))
 
     def _remember(self, network: Network, aside: HeldOut) -> Memory:

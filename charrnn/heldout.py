@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from charrnn.answers import Answers
 from charrnn.engine import BUCKETS
-from charrnn.evaluation import TextScore
+from charrnn.evaluation import Scores, TextScore
 from charrnn.memory import DEPTH, Memory
 from charrnn.network import Network
 from charrnn.question import Bag
@@ -29,7 +29,7 @@ from charrnn.tokens import Ids, Piece, TokenFile
 PIECE = 512  # tokens of a piece of the quick score
 QUICK_TOKENS = 40_000  # scored at most by the quick score
 ROWS = 64  # pieces or documents side by side
-TOGETHER = 4096  # tokens scored at once, about
+LOGITS = 1 << 22  # at once, about: what a cache holds
 IGNORED = -100
 
 
@@ -86,22 +86,19 @@ class HeldOut:
         keep = max(1, QUICK_TOKENS // PIECE)
         if len(pieces) > keep:
             pieces = [pieces[i * len(pieces) // keep] for i in range(keep)]
-        return self._score(network, [self._row(d, start, stop) for d, start, stop in pieces])
+        return self._score(network, [self._row(d, start, stop) for d, start, stop in pieces]).alone
 
     def exact_score(
         self, network: Network, limit: int | None = None, batches: int | None = None, memory: Memory | None = None
-    ) -> TextScore:
-        """Every document from its mark and a zero state to its end, with a memory where one is given.
+    ) -> Scores:
+        """Every document from its mark and a zero state to its end, also with a memory where one is given.
 
         `limit` scores only so many tokens of each, `batches` only so many batches of documents side by side.
         """
         stop = None if limit is None else limit + 1
         order = self._by_length()[: None if batches is None else batches * ROWS]
-        total = TextScore()
-        for start in range(0, len(order), ROWS):
-            rows = [self._row(d, 1, stop) for d in order[start : start + ROWS]]
-            total += self._score(network, rows, memory)
-        return total
+        rows = [self._row(d, 1, stop) for d in order]
+        return self._score(network, rows, memory)
 
     def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
         """Of every document: logits (N, V), targets (N), and the tokens before each, in portions."""
@@ -133,22 +130,27 @@ class HeldOut:
     def _rows(self, network: Network, rows: list[_Row]) -> _Rows:
         return _Rows.of(rows, self._answers if network.summary is not None else None)
 
-    def _score(self, network: Network, rows: list[_Row], memory: Memory | None = None) -> TextScore:
+    def _score(self, network: Network, rows: list[_Row], memory: Memory | None = None) -> Scores:
         rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))
-        bits = sum(_bits(network, self._rows(network, rows[i : i + ROWS]), memory) for i in range(0, len(rows), ROWS))
-        targets = np.concatenate([row.ids[1:] for row in rows]) if rows else np.empty(0, np.int64)
-        return TextScore(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
+        if not rows:
+            return Scores(TextScore())
+        batches = (self._rows(network, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
+        alone, mixed = (sum(some) for some in zip(*(_bits(network, batch, memory) for batch in batches), strict=True))
+        targets = np.concatenate([row.ids[1:] for row in rows])
+        counts = len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum())
+        return Scores(TextScore(alone, *counts), TextScore(mixed, *counts) if memory else None)
 
 
-def _bits(network: Network, rows: _Rows, memory: Memory | None) -> float:
-    """Total bits of the targets."""
-    bits = 0.0
+def _bits(network: Network, rows: _Rows, memory: Memory | None) -> tuple[float, float]:
+    """Total bits of the targets, by the network alone and with the memory."""
+    alone = mixed = 0.0
     for logits, targets, contexts in _predictions(network, rows, contexts=memory is not None):
         if memory is None:
-            bits += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
+            alone += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
         else:
-            bits += memory.bits(logits.cpu().numpy(), contexts, targets.cpu().numpy())
-    return bits
+            network_bits, mixture_bits = memory.bits(logits.cpu().numpy(), contexts, targets.cpu().numpy())
+            alone, mixed = alone + network_bits, mixed + mixture_bits
+    return alone, mixed
 
 
 def _predictions(
@@ -159,7 +161,7 @@ def _predictions(
     training = network.training
     network.eval()
     state = network.initial_state(rows.inputs.shape[1])
-    positions = max(1, TOGETHER // rows.inputs.shape[1])
+    positions = max(1, LOGITS // (rows.inputs.shape[1] * network.config.vocabulary))
     for start in range(0, len(rows.inputs), positions):
         window = slice(start, start + positions)
         with torch.inference_mode():

@@ -13,6 +13,7 @@ No torch here: `gate_training` trains it.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,16 +54,16 @@ def sorted_by_context(tokens: npt.NDArray[np.integer]) -> Positions:
 
 
 class Found(NamedTuple):
-    """What followed a context, for each of ORDERS; only the first orders may be there."""
+    """What followed N contexts, for each of ORDERS. A cell is a context and an order: context · len(ORDERS) + order."""
 
     counts: npt.NDArray[np.int64]
-    """How often its last n tokens stood in the text, (orders,)."""
-    order: npt.NDArray[np.int64]
-    """Index into ORDERS of each pair of order and follower, (pairs,), rising."""
+    """How often the last n tokens of each context stood in the text, (N, orders)."""
+    cells: npt.NDArray[np.int64]
+    """The cell of each pair of a cell and a token that followed it, (pairs,), rising."""
     tokens: npt.NDArray[np.int64]
-    """The follower of each pair."""
+    """The follower of each pair, rising within a cell."""
     shares: Array
-    """How much of its order's occurrences are followed by it; those of an order sum to 1."""
+    """How much of its cell's occurrences are followed by it; those of a cell sum to 1."""
 
 
 class NGrams:
@@ -101,22 +102,27 @@ class NGrams:
             high = bisect_right(positions, token, low, high, key=before)
         return found
 
-    def followers(self, context: Sequence[int]) -> Found:
-        """What followed the last tokens of the context; of contexts that stood too often, evenly chosen occurrences."""
-        intervals = self.intervals(context)
-        intervals = [intervals[n - 1] for n in ORDERS if n <= len(intervals)]
-        looked = [
-            low + np.arange(high - low) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
-            for low, high in intervals
-        ]
-        sizes = np.array([len(where) for where in looked], np.int64)
-        where = np.concatenate(looked) if looked else np.empty(0, np.int64)
-        keys = np.repeat(np.arange(len(sizes)) << 32, sizes) | self.tokens[self.positions[where]].astype(np.int64)
-        pairs, repeats = np.unique(keys, return_counts=True)
-        order = pairs >> 32
-        shares = (repeats / sizes[order]).astype(np.float32)
-        counts = np.array([high - low for low, high in intervals] + [0] * (len(ORDERS) - len(intervals)), np.int64)
-        return Found(counts, order, pairs & 0xFFFFFFFF, shares)
+    def followers(self, contexts: Sequence[Sequence[int]]) -> Found:
+        """What followed the last tokens of each context; where they stood too often, evenly chosen occurrences."""
+        counts = np.zeros((len(contexts), len(ORDERS)), np.int64)
+        looked = [np.empty(0, np.int64)]
+        for row, context in enumerate(contexts):
+            intervals = self.intervals(context)
+            for index, n in enumerate(ORDERS):
+                if n > len(intervals):
+                    break
+                low, high = intervals[n - 1]
+                counts[row, index] = high - low
+                some = np.arange(low, high) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
+                looked.append(some)
+        sizes = np.minimum(counts, MOST).ravel()
+        cells = np.repeat(np.arange(len(sizes)), sizes)
+        pairs = cells << 32 | self.tokens[self.positions[np.concatenate(looked)]].astype(np.int64)
+        pairs.sort()
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        pairs, repeats = pairs[first], np.diff(first, append=len(pairs))
+        cells = pairs >> 32
+        return Found(counts, cells, pairs & 0xFFFFFFFF, (repeats / sizes[cells]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -147,51 +153,59 @@ class Experts:
 
     def __init__(self, ngrams: NGrams, logits: Array, contexts: Sequence[Sequence[int]]) -> None:
         """The network's logits (N, V), and at each place the tokens before it; the last DEPTH are enough."""
-        self._logs = _log_softmax(logits)
-        self._soft = _log_softmax(self._logs / np.float32(SOFTER))
-        self._found = [ngrams.followers(context) for context in contexts]
-        N = len(logits)
+        self._logits = logits - logits.max(axis=1, keepdims=True)
+        self._p = np.exp(self._logits)
+        self._soft = np.exp(self._logits * np.float32(1 / SOFTER))
+        self._sum, self._soft_sum = self._p.sum(axis=1), self._soft.sum(axis=1)
+        self._found = found = ngrams.followers(contexts)
+        N, K = found.counts.shape
+        self.there = np.concatenate([np.ones((N, 2), np.bool_), found.counts > 0], axis=1)
         self.features = np.zeros((N, FEATURES), np.float32)
-        self.there = np.ones((N, EXPERTS), np.bool_)
-        p = np.exp(self._logs)
-        self.features[:, 0] = -(p * self._logs).sum(axis=1)
-        self.features[:, 1] = self._logs.max(axis=1)
-        for row, found in enumerate(self._found):
-            self.there[row, 2:] = found.counts > 0
-            self._describe(self.features[row, 2:].reshape(5, len(ORDERS)), found, self._logs[row])
-
-    @staticmethod
-    def _describe(features: Array, found: Found, logs: Array) -> None:
-        """For each order: log counts of occurrences and of different followers, the share of the favourite, whether it
-        is there, and how likely the network holds the favourite."""
-        features[0] = np.log1p(found.counts)
-        features[3] = found.counts > 0
-        if len(found.order):
-            starts = np.flatnonzero(np.diff(found.order, prepend=-1))
-            n = len(starts)
-            features[1, :n] = np.log(np.diff(starts, append=len(found.order)) + 1)
+        # The entropy of the network's distribution, and the logarithm of its highest probability.
+        self.features[:, 0] = np.log(self._sum) - np.einsum("nv,nv->n", self._p, self._logits) / self._sum
+        self.features[:, 1] = -np.log(self._sum)
+        # For each order: logarithms of the occurrences and of the different followers, the share of the favourite,
+        # whether it is there, and the logarithm of what the network gives the favourite.
+        seen = self.features[:, 2:].reshape(N, 5, K)
+        seen[:, 0], seen[:, 3] = np.log1p(found.counts), found.counts > 0
+        if len(found.cells):
+            starts = np.flatnonzero(np.diff(found.cells, prepend=-1))
+            rows, orders = np.divmod(found.cells[starts], K)
+            followers = np.diff(starts, append=len(found.cells))
             highest = np.maximum.reduceat(found.shares, starts)
-            features[2, :n] = highest
-            favourites = np.flatnonzero(found.shares == highest[found.order])
-            first = np.searchsorted(found.order[favourites], np.arange(n))
-            features[4, :n] = np.maximum(logs[found.tokens[favourites[first]]], LEAST_LOG)
+            favourites = np.flatnonzero(found.shares == np.repeat(highest, followers))
+            tokens = found.tokens[favourites[np.searchsorted(favourites, starts)]]
+            seen[rows, 1, orders], seen[rows, 2, orders] = np.log1p(followers), highest
+            seen[rows, 4, orders] = np.maximum(self._logs(rows, tokens), LEAST_LOG)
+
+    def _logs(self, rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> Array:
+        """The logarithms of what the network gives some tokens at some places."""
+        return np.asarray(self._logits[rows, tokens] - np.log(self._sum)[rows])
 
     def at(self, targets: npt.NDArray[np.int64]) -> Array:
         """The probability that each expert gives the target of each place, (N, EXPERTS)."""
+        rows, found = np.arange(len(targets)), self._found
         given = np.zeros(self.there.shape, np.float32)
-        rows = np.arange(len(targets))
-        given[:, 0], given[:, 1] = np.exp(self._logs[rows, targets]), np.exp(self._soft[rows, targets])
-        for row, found in enumerate(self._found):
-            hit = found.tokens == targets[row]
-            given[row, 2 + found.order[hit]] = found.shares[hit]
+        given[:, 0] = self._p[rows, targets] / self._sum
+        given[:, 1] = self._soft[rows, targets] / self._soft_sum
+        of, orders = np.divmod(found.cells, found.counts.shape[1])
+        hit = found.tokens == targets[of]
+        given[of[hit], 2 + orders[hit]] = found.shares[hit]
         return given
+
+    def network_bits(self, targets: npt.NDArray[np.int64]) -> float:
+        """Σ −log₂ of what the network gives the targets."""
+        return float(-self._logs(np.arange(len(targets)), targets).sum(dtype=np.float64) / math.log(2))
 
     def mixture(self, weights: Array) -> Array:
         """Σ w_i p_i over the vocabulary, (N, V)."""
-        p = weights[:, :1] * np.exp(self._logs) + weights[:, 1:2] * np.exp(self._soft)
-        for row, found in enumerate(self._found):
-            p[row] += np.bincount(found.tokens, weights[row, 2 + found.order] * found.shares, minlength=p.shape[1])
-        return p
+        N, V = self._p.shape
+        p = self._p * (weights[:, 0] / self._sum)[:, None]
+        p += self._soft * (weights[:, 1] / self._soft_sum)[:, None]
+        found = self._found
+        rows, orders = np.divmod(found.cells, found.counts.shape[1])
+        p += np.bincount(rows * V + found.tokens, weights[rows, 2 + orders] * found.shares, N * V).reshape(N, V)
+        return np.asarray(p)
 
 
 class Memory:
@@ -207,13 +221,11 @@ class Memory:
         p = experts.mixture(self.gate.weights(experts.features, experts.there))
         return np.asarray(np.log(p * np.float32(1 - FLOOR) + np.float32(FLOOR / p.shape[1])), np.float32)
 
-    def bits(self, logits: Array, contexts: Sequence[Sequence[int]], targets: npt.NDArray[np.int64]) -> float:
-        """Σ −log₂ p(target): the same, without the rest of the vocabulary."""
+    def bits(
+        self, logits: Array, contexts: Sequence[Sequence[int]], targets: npt.NDArray[np.int64]
+    ) -> tuple[float, float]:
+        """Σ −log₂ p(target) of the network alone, and of the mixture, without the rest of its vocabulary."""
         experts = Experts(self.ngrams, logits, contexts)
         p = (self.gate.weights(experts.features, experts.there) * experts.at(targets)).sum(axis=1)
-        return float(-np.log2(p.astype(np.float64) * (1 - FLOOR) + FLOOR / logits.shape[1]).sum())
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]
+        mixed = -np.log2(p.astype(np.float64) * (1 - FLOOR) + FLOOR / logits.shape[1]).sum()
+        return experts.network_bits(targets), float(mixed)

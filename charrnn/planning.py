@@ -7,7 +7,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -71,6 +71,18 @@ def make_plan(config: TrainingConfig, costs: Costs, windows: int) -> Plan:
     evaluations = _evaluations(left, costs.evaluation)
     steps = max(1, int((left - evaluations * costs.evaluation) / costs.step))
     return Plan(steps, max(1, -(-steps // evaluations)), limit, last)
+
+
+def replanned(plan: Plan, config: TrainingConfig, step: int, seconds: float, costs: tuple[float, float]) -> Plan:
+    """The plan after so many steps and seconds, with the steps for which minutes still leave time.
+
+    A machine that is shared does not keep the pace it had at the start. `costs` are seconds a step and an evaluation.
+    """
+    if config.steps or config.epochs:
+        return plan
+    each = costs[0] + costs[1] / plan.evaluate_every
+    left = (config.minutes * 60 - seconds - plan.last_seconds) / max(each, 1e-9)
+    return replace(plan, steps=step + max(0, int(left)))
 
 
 def _limit(longest: list[int], positions: int) -> int:
@@ -158,7 +170,7 @@ class StepClock:
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
-        self._last = 0.0
+        self.seconds = 0.0
         self.restart()
 
     def restart(self) -> None:
@@ -168,6 +180,6 @@ class StepClock:
     def seconds_a_step(self) -> float:
         """Called once a step."""
         self._count += 1
-        if self._count >= 5 or not self._last:
-            self._last = max(1e-9, (time.monotonic() - self._start) / self._count)
-        return self._last
+        if self._count >= 5 or not self.seconds:
+            self.seconds = max(1e-9, (time.monotonic() - self._start) / self._count)
+        return self.seconds

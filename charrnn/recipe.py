@@ -5,12 +5,12 @@ The figures behind the numbers are in tests/bench/README.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from charrnn.config import TrainingConfig
+from charrnn.config import Architecture, ModelConfig, TrainingConfig
 
 
 class Shape(NamedTuple):
@@ -44,6 +44,12 @@ def shaped(config: TrainingConfig, tokens: int) -> TrainingConfig:
     decay = DECAY.get(config.cell, OTHER_DECAY) if config.weight_decay < 0 else config.weight_decay
     layers = config.layers or shape.layers
     return replace(config, layers=layers, width=width, feedforward=feedforward, weight_decay=decay)
+
+
+def architecture(config: TrainingConfig, vocabulary: int, *, dialogue: bool) -> ModelConfig:
+    """The network of settings that have a shape; without dialogue there are no questions to sum up."""
+    shape = {field.name: getattr(config, field.name) for field in fields(Architecture)}
+    return ModelConfig(**shape | {"vocabulary": vocabulary, "summary": config.summary if dialogue else 0})
 
 
 def regularised(config: TrainingConfig, passes: float, *, dialogue: bool) -> TrainingConfig:

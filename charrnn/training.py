@@ -34,7 +34,7 @@ from charrnn.checkpoint import (
     weights_bytes,
     write_folder,
 )
-from charrnn.config import ModelConfig, TrainingConfig
+from charrnn.config import TrainingConfig
 from charrnn.dataset import Dataset
 from charrnn.engine import BUCKETS
 from charrnn.errors import TrainingError
@@ -55,9 +55,10 @@ from charrnn.planning import (
     choose_threads,
     make_plan,
     prepare_process,
+    replanned,
     time_steps,
 )
-from charrnn.recipe import regularised, shaped
+from charrnn.recipe import architecture, regularised, shaped
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
 from charrnn.samples import draw_samples
 from charrnn.tokens import Windows
@@ -78,15 +79,7 @@ class Trainer:
         self.dataset = dataset
         self.path = path
         self.precision = precision
-        self.model = ModelConfig(
-            cell=config.cell,
-            layers=config.layers,
-            width=config.width,
-            tied=config.tied,
-            feedforward=config.feedforward,
-            summary=config.summary if dataset.has_dialogue else 0,
-            vocabulary=dataset.tokenizer.size,
-        )
+        self.model = architecture(config, dataset.tokenizer.size, dialogue=dataset.has_dialogue)
         self.kept = config.kept(dialogue=dataset.has_dialogue)
         self.device = choose_device(config)
         # What an answer knows of the dialogue is its summary, so turns are texts of their own, in any order.
@@ -157,11 +150,10 @@ class Trainer:
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Report]:
         """Train to the end of the plan, or until `stop()`: then save and yield Interrupted."""
-        steps = self.plan.steps
         if self.progress.best is None:
             yield self._evaluate()
         rate = StepClock(self.windows.streams * self.windows.window)
-        while self.progress.step < steps:
+        while self.progress.step < self.plan.steps:
             if stop():
                 self._save()
                 yield Interrupted(self.path, self.progress.step)
@@ -171,8 +163,12 @@ class Trainer:
                 yield self._go_back()
                 continue
             yield self._stepped(rate)
-            if self.progress.step % self.plan.evaluate_every == 0 or self.progress.step == steps:
+            if self.progress.step % self.plan.evaluate_every == 0 or self.progress.step == self.plan.steps:
+                begun = time.monotonic()
                 yield self._evaluate()
+                costs = rate.seconds, time.monotonic() - begun
+                seconds = time.monotonic() - self._started
+                self.plan = replanned(self.plan, self.config, self.progress.step, seconds, costs)
                 if self.progress.worse:
                     yield from self._getting_worse()
                     if 0 < self.config.patience <= self.progress.worse:
@@ -192,16 +188,13 @@ class Trainer:
         (loss + self.objective.contrast_term(self.network, p.index)).backward()  # type: ignore[no-untyped-call]
         length = clip_gradients(self.network.parameters(), self.config.clip)
         bits = float(loss.detach()) / math.log(2)
-        if not (math.isfinite(bits) and math.isfinite(length)) or self._leaps(bits):
+        leaps = p.loss is not None and bits > 2 * p.loss + 2  # a step from here would only carry the damage on
+        if leaps or not (math.isfinite(bits) and math.isfinite(length)):
             return None
         self.optimizer.step()
         p.loss = bits if p.loss is None else LOSS_MEMORY * p.loss + (1 - LOSS_MEMORY) * bits
         self._advance(state)
         return bits
-
-    def _leaps(self, bits: float) -> bool:
-        """Far above the running mean: a step from here would only carry the damage on."""
-        return self.progress.loss is not None and bits > 2 * self.progress.loss + 2
 
     def _advance(self, state: Any) -> None:
         p = self.progress
@@ -286,9 +279,8 @@ class Trainer:
         self, weights: bytes, scores: Scores | None = None, memory: Memory | None = None
     ) -> dict[str, bytes]:
         name = self.path.absolute().name
-        known = model_info(
-            self.config, self.asked, self.dataset, self.progress, self.plan, self.precision, name, scores
-        )
+        settings = self.config, self.asked
+        known = model_info(*settings, self.dataset, self.progress, self.plan, self.precision, name, scores)
         info = {"model": asdict(self.network.config), **known}
         guarded = {WEIGHTS: weights, TOKENIZER: self.dataset.tokenizer.model}
         if memory is not None:

@@ -100,13 +100,13 @@ def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer
     expected = score_documents(engine, tokenizer, [document])
     held_out = HeldOut(tokens, tokenizer)
     rows = [held_out._row(turn, 1, None) for turn in range(1, 5)]
-    found = held_out._score(network, rows)
+    found = held_out._score(network, rows).alone
     assert (found.tokens, found.characters) == (expected.tokens, expected.characters)
     assert found.bits == pytest.approx(expected.bits, rel=1e-5)
     with torch.no_grad():
         network.summary.to_head.weight.zero_()
         network.summary.to_input.weight.zero_()
-    assert held_out._score(network, rows).bits != pytest.approx(expected.bits, rel=1e-3)
+    assert held_out._score(network, rows).alone.bits != pytest.approx(expected.bits, rel=1e-3)
 
 
 def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path):
@@ -116,7 +116,7 @@ def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path)
     network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
     document = Document("d", iter([Part(role, text) for role, text in turns]))
     expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document])
-    found = HeldOut(tokens, tokenizer).exact_score(network)
+    found = HeldOut(tokens, tokenizer).exact_score(network).alone
     assert found.bits == pytest.approx(expected.bits, rel=1e-5)
 
 

@@ -42,21 +42,22 @@ def test_positions_are_sorted_by_what_stands_before_them(text):
 @settings(max_examples=150, deadline=None)
 @given(texts, st.lists(st.integers(0, V - 1), max_size=20))
 def test_what_followed_is_what_counting_finds(text, context):
-    found = ngrams(text).followers(context)
+    found = ngrams(text).followers([[], context])
+    assert not found.counts[0].any()
     for index, n in enumerate(ORDERS):
         wanted = context[len(context) - n :] if n <= len(context) else None
         followed = Counter(text[i] for i in range(n, len(text)) if wanted is not None and text[i - n : i] == wanted)
         total = sum(followed.values())
-        assert found.counts[index] == total
-        mine = found.order == index
+        assert found.counts[1, index] == total
+        mine = found.cells == len(ORDERS) + index
         shares = dict(zip(found.tokens[mine].tolist(), found.shares[mine].tolist(), strict=True))
         assert shares == pytest.approx({token: count / total for token, count in followed.items()})
 
 
 def test_of_many_occurrences_some_from_everywhere_are_looked_at():
     text = [0, 1, 0, 2] * (2 * MOST)
-    found = ngrams(text).followers([0])
-    assert found.counts[0] == len(text) // 2
+    found = ngrams(text).followers([[0]])
+    assert found.counts[0, 0] == len(text) // 2
     assert dict(zip(found.tokens.tolist(), found.shares.tolist(), strict=True)) == pytest.approx(
         {1: 0.5, 2: 0.5}, abs=0.01
     )
@@ -86,7 +87,10 @@ def test_the_mixture_is_the_weighted_sum_and_its_bits_are_its_logarithms(text, c
         np.testing.assert_allclose(np.exp(logs[row]), expected * (1 - FLOOR) + FLOOR / V, rtol=1e-4)
     targets = rng.integers(0, V, len(contexts))
     bits = -logs[np.arange(len(contexts)), targets].sum() / np.log(2)
-    assert memory.bits(logits, contexts, targets) == pytest.approx(bits, rel=1e-4)
+    alone, mixed = memory.bits(logits, contexts, targets)
+    assert mixed == pytest.approx(bits, rel=1e-4)
+    own = torch.log_softmax(torch.from_numpy(logits), 1)[np.arange(len(contexts)), targets].sum().item()
+    assert alone == pytest.approx(-own / np.log(2), rel=1e-4)
 
 
 def test_the_gate_learns_whom_to_trust():

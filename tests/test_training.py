@@ -25,7 +25,7 @@ from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.objective import LEAST_SAMPLED
 from charrnn.optim import scheduled_rate
-from charrnn.planning import Costs, make_plan
+from charrnn.planning import Costs, Plan, make_plan, replanned
 from charrnn.reports import Evaluated, Finished, Interrupted, Said, Stepped
 from charrnn.training import Trainer
 from charrnn.training_state import weights_of
@@ -200,7 +200,7 @@ def test_bits_by_hand(dataset):
     logits = np.linspace(0, 3, dataset.tokenizer.size)
     bits = -np.log2(np.exp(logits) / np.exp(logits).sum())
     expected = sum(bits[valid.document(d)[1:]].sum() for d in range(len(valid)))
-    for score in (held_out.exact_score(network), held_out.quick_score(network)):
+    for score in (held_out.exact_score(network).alone, held_out.quick_score(network)):
         assert math.isclose(score.bits, expected, rel_tol=1e-5)
         assert score.characters == dataset.facts.valid_characters
 
@@ -275,6 +275,17 @@ def test_minutes_are_kept(dataset, tmp_path):
     assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 15_000
     assert make_plan(TrainingConfig(epochs=2.5), costs, windows=50).steps == 125
     assert make_plan(TrainingConfig(steps=7), costs, windows=50).steps == 7
+
+
+def test_a_plan_by_the_clock_follows_the_clock():
+    """Half the pace leaves half the steps, evaluations included; a budget of steps is kept whatever the clock says."""
+    config, plan = TrainingConfig(minutes=5), Plan(1000, 100, None, 20.0)
+    slow = replanned(plan, config, 400, 180.0, (0.4, 10.0))
+    assert slow.steps == 400 + int((300 - 180 - 20) / (0.4 + 10 / 100))
+    assert (slow.evaluate_every, slow.last_seconds) == (100, 20.0)
+    assert replanned(plan, config, 400, 300.0, (0.4, 10.0)).steps == 400
+    for settings in ({"steps": 1000}, {"epochs": 3.0}):
+        assert replanned(plan, TrainingConfig(**settings), 400, 1e6, (9.0, 9.0)) == plan
 
 
 def test_calibration_times_whole_steps(dataset, tmp_path, monkeypatch):
