@@ -57,6 +57,7 @@ def model_info(
         "best_step": progress.best_step,
         "held_out": _figures(scores.alone if scores else None),
         "held_out_with_memory": _figures(scores.with_memory if scores else None),
+        "held_out_with_cache": _figures(scores.with_cache if scores else None),
         "held_out_quick": progress.best,
         "versions": _versions(),
     }
@@ -105,6 +106,7 @@ def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("held out", f"{corpus['valid_characters']:,} characters: {corpus['split']}"),
         ("held-out figure", _said(info["held_out"]) or "in training"),
         ("with its memory", memory or "it has none"),
+        *([("and its cache", _said(info.get("held_out_with_cache")))] if memory else []),
         ("dialogue", "yes" if info["has_dialogue"] else "no: it continues text and cannot be asked"),
         ("steps", f"{info['steps']:,}, best at {info['best_step']:,}; the {kept} are kept"),
         ("command", f"`{_command(info)}`"),

@@ -60,6 +60,9 @@ class Session(Protocol):
 
     title: str
     can_chat: bool
+    has_memory: bool
+    remembers: bool
+    """Whether the memory beside the network has its say, from the next token on."""
     mode: Mode
     sampling: SamplingConfig
 
@@ -85,6 +88,8 @@ class ChatSession:
     def __init__(self, model: LanguageModel, sampling: SamplingConfig, drafts: int = DRAFTS) -> None:
         self.title = model.name
         self.can_chat = model.has_dialogue
+        self.has_memory = model.memory is not None
+        self._remembers = model.remembers
         self.mode: Mode = "chat" if self.can_chat else "continue"
         self.sampling = sampling
         self._model = model
@@ -95,6 +100,17 @@ class ChatSession:
     def turns(self) -> list[Turn]:
         """The conversation so far; the last one grows while it is generated."""
         return self._turns
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the memory beside the network has its say, from the next token on."""
+        return self._remembers
+
+    @remembers.setter
+    def remembers(self, remembers: bool) -> None:
+        self._remembers = remembers
+        for stream in list(self._streams.values()):
+            stream.memory = self._model.memory if remembers else None
 
     def reset(self) -> None:
         """Begin a new conversation: no turns, zero state."""
@@ -119,6 +135,7 @@ class ChatSession:
         turn = Turn(self.mode, text, seed, config.temperature)
         self._turns.append(turn)
         stream = self._streams.setdefault(self.mode, self._model.stream())
+        self.remembers = self.remembers  # also of a new stream
         started = time.monotonic()
         for piece in self._answer(stream, text, np.random.default_rng(seed)):
             turn.add(piece, time.monotonic() - started)

@@ -174,11 +174,14 @@ def evaluate(
 
     sources = named_sources(files)
     language_model = load(model, memory=memory)
-    score = score_documents(
-        language_model.engine, language_model.tokenizer, read_corpus(sources, errors=errors), language_model.memory
-    )
+    engine, tokenizer = language_model.engine, language_model.tokenizer
+    remembered = language_model.memory if memory else None
+    scores = score_documents(engine, tokenizer, read_corpus(sources, errors=errors), remembered)
+    score = scores.whole
     figures = {
         "bits_per_character": score.bits_per_character,
+        **({"without_memory": scores.alone.bits_per_character} if scores.with_memory else {}),
+        **({"with_cache": scores.with_cache.bits_per_character} if scores.with_cache else {}),
         "bits_per_byte": score.bits_per_byte,
         "perplexity_per_token": score.perplexity,
         "characters": score.characters,
@@ -242,6 +245,30 @@ def corpus(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = 
     for line in report.broken:
         print(line, file=sys.stderr)
     return FAILED if report.broken else OK
+
+
+@app.command
+def bench(*sources: str, minutes: float = 1.0, cells: str = "mingru,gru,lstm,rnn") -> int:
+    """Train every cell on this machine for as many minutes, one after another, and print a table.
+
+    Example: charrnn bench novel.txt --minutes 5
+
+    Parameters
+    ----------
+    sources
+        Files, folders or bundled corpora; none: the bundled articles.
+    minutes
+        For each of them, all told.
+    cells
+        Which, separated by commas.
+    """
+    from charrnn.bench import HEAD
+    from charrnn.bench import bench as runs
+
+    print(" | ".join(HEAD))
+    for cell, run in runs(named_sources(sources or ("articles",)), cells.split(","), minutes):
+        print(" | ".join(run.row(cell)), flush=True)
+    return OK
 
 
 @app.command

@@ -17,7 +17,7 @@ import numpy as np
 from charrnn.corpus import Document
 from charrnn.engine import BUCKETS, Array, Engine, Ids
 from charrnn.errors import CorpusError
-from charrnn.memory import DEPTH, Memory
+from charrnn.memory import CACHED, Memory
 from charrnn.question import Asked
 from charrnn.tokenizer import Tokenizer
 
@@ -63,10 +63,21 @@ class Scores:
 
     alone: TextScore
     with_memory: TextScore | None = None
+    with_cache: TextScore | None = None
+    """With the memory of the text that is being scored, too, which grows while it is read."""
+
+    def __add__(self, other: Scores) -> Scores:
+        sums = [a + b for a, b in zip(self.all, other.all, strict=True)]
+        return Scores(*sums)
 
     @property
-    def best(self) -> TextScore:
-        """That of the model whole."""
+    def all(self) -> list[TextScore]:
+        """Those that there are, one for a model without a memory, three for one with it."""
+        return [score for score in (self.alone, self.with_memory, self.with_cache) if score is not None]
+
+    @property
+    def whole(self) -> TextScore:
+        """That of the finished model as it stands, which does not learn from what it is scored on."""
         return self.with_memory or self.alone
 
 
@@ -89,12 +100,12 @@ class _Scorer:
         self._last = mark
         self._summary = summary
 
-    def add(self, ids: list[int]) -> float:
-        """The bits of the next tokens."""
+    def add(self, ids: list[int]) -> list[float]:
+        """The bits of the next tokens: one number, or three where there is a memory."""
         targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
-        bits = 0.0
-        read = [*self._before, *inputs.tolist()]
+        bits = np.zeros(3 if self._memory else 1)
+        read = np.array([*self._before, *inputs.tolist()], np.int64)
         for start in range(0, len(targets), POSITIONS):
             window = slice(start, start + POSITIONS)
             h, self._state = self._engine.advance(inputs[window, None], self._state, self._summary)
@@ -103,26 +114,26 @@ class _Scorer:
                 bits += token_bits(logits, targets[window])
             else:
                 first = len(self._before) + start + 1
-                contexts = [read[max(0, end - DEPTH) : end] for end in range(first, first + len(logits))]
-                bits += self._memory.bits(logits, contexts, targets[window])[1]
+                histories = [read[max(0, end - CACHED) : end] for end in range(first, first + len(logits))]
+                bits += self._memory.bits(logits, histories, targets[window])
         if ids:
-            self._before = read[-DEPTH:]
+            self._before = read[-CACHED:].tolist()
             self._last = ids[-1]
-        return bits
+        return [float(some) for some in bits]
 
 
-def score_text(engine: Engine, tokenizer: Tokenizer, text: str, memory: Memory | None = None) -> TextScore:
+def score_text(engine: Engine, tokenizer: Tokenizer, text: str, memory: Memory | None = None) -> Scores:
     """What one text costs as a document of its own."""
     ids = tokenizer.encode(text)
     bits = _Scorer(engine, memory, tokenizer.document).add(ids)
-    return TextScore(bits, len(ids), len(text), len(text.encode("utf-8", "replace")))
+    return Scores(*(TextScore(some, len(ids), len(text), len(text.encode("utf-8", "replace"))) for some in bits))
 
 
 def score_documents(
     engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document], memory: Memory | None = None
-) -> TextScore:
+) -> Scores:
     """What documents cost, each from a zero state, read piece by piece. CorpusError if there is no text."""
-    total = TextScore()
+    total = Scores(*(TextScore() for _ in range(3 if memory else 1)))
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
         scorer, asked = _Scorer(engine, memory, tokenizer.document), Asked(BUCKETS)
@@ -136,7 +147,8 @@ def score_documents(
                 else:
                     ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)
-            total += TextScore(scorer.add(ids), len(ids), len(part.text), len(part.text.encode()))
-    if not total.characters:
+            counts = len(ids), len(part.text), len(part.text.encode())
+            total += Scores(*(TextScore(some, *counts) for some in scorer.add(ids)))
+    if not total.alone.characters:
         raise CorpusError("there is no text to score")
     return total

@@ -81,9 +81,11 @@ class Finishing:
         """The memory of everything, with a gate that was trained on a memory of what the network has read."""
         ngrams = self._ngrams(self.read)
         portions = []
-        for logits, targets, contexts in aside.predictions(network):
-            experts = Experts(ngrams, logits.cpu().numpy(), contexts)
-            portions.append((experts.features, experts.there, experts.at(targets.cpu().numpy())))
+        for logits, targets, histories in aside.predictions(network):
+            experts = Experts(ngrams, logits.cpu().numpy(), histories)
+            given = experts.at(targets.cpu().numpy())
+            portions.append((experts.features, experts.there, given))
+            portions.append((*experts.without_cache(), given))  # it is to do with either
         features, there, given = (np.concatenate(parts) for parts in zip(*portions, strict=True))
         gate = train_gate(features, there, given, self._vocabulary, self._config.seed)
         return Memory(self._ngrams(self._everything), gate)

@@ -16,7 +16,7 @@ import numpy as np
 
 from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Array, Engine, State
-from charrnn.memory import DEPTH, Memory
+from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
@@ -54,20 +54,24 @@ class Place:
     state: State
     logits: Array
     recent: tuple[int, ...]
-    read: int
+    history: Tokens
     asked: Asked
     summary: Array | None
     answered: str
 
 
 class Stream:
-    """A place in a text: the engine's state after it, the logits of what comes next, and the recent tokens."""
+    """A place in a text: the engine's state after it, the logits of what comes next, and the recent tokens.
+
+    `memory` may be taken away, or given back, at any moment: the logits of the next token that is read are with it or
+    without.
+    """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer, memory: Memory | None = None) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
-        self._memory = memory
-        self._read = 0  # tokens since the zero state
+        self.memory = memory
+        self._history = History()
         self.state: State = engine.initial_state(1)
         self.logits: Array = np.zeros(engine.config.vocabulary, np.float32)
         self.recent: deque[int] = deque(maxlen=RECENT)
@@ -79,12 +83,13 @@ class Stream:
     def mark(self) -> Place:
         """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
         recent = tuple(self.recent)
-        return Place(self.state, self.logits, recent, self._read, self._asked, self._summary, self._answered)
+        history = self._history.tokens().copy()
+        return Place(self.state, self.logits, recent, history, self._asked, self._summary, self._answered)
 
     def go_to(self, place: Place) -> None:
         """Back to a place that `mark` gave."""
         self.state, self.logits = place.state, place.logits
-        self.recent, self._read = deque(place.recent, maxlen=RECENT), place.read
+        self.recent, self._history = deque(place.recent, maxlen=RECENT), History(place.history)
         self._asked, self._summary, self._answered = place.asked, place.summary, place.answered
 
     def read(self, ids: Sequence[int]) -> None:
@@ -93,17 +98,17 @@ class Stream:
             window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
             h, self.state = self._engine.advance(window, self.state, self._summary)
         self.recent.extend(ids[-RECENT:])
-        self._read += len(ids)
+        self._history.extend(ids)
         if len(ids):
             self.logits = self._expect(h[-1], [[]])[0]
 
     def _expect(self, h: Array, drafted: Sequence[list[int]]) -> Array:
         """What the head reads (B, H), and the tokens drafted past this place → logits (B, V), with the memory's say."""
         logits = self._engine.logits(h)
-        if self._memory is None:
+        if self.memory is None:
             return logits
-        before = list(itertools.islice(reversed(self.recent), min(DEPTH, self._read)))[::-1]
-        return self._memory.mix(logits, [[*before, *ids] for ids in drafted])
+        before = self._history.tokens()
+        return self.memory.mix(logits, [np.concatenate([before, np.asarray(ids, np.int64)]) for ids in drafted])
 
     def read_text(self, text: str) -> None:
         """Go on past a text."""
@@ -117,7 +122,8 @@ class Stream:
         self._asked = self._asked.ask(question)
         if self._engine.config.summary:  # all that the answer knows of the dialogue; a state would only lead it astray
             self._summary = self._engine.summary(self._asked.bag())
-            self.state, self._read = self._engine.initial_state(1), 0
+            self.state = self._engine.initial_state(1)
+            self._history.extend([*tokenizer.encode(question), NOTHING])
         else:
             self.read([tokenizer.ask, *tokenizer.encode(question)])
         self.read([tokenizer.answer])
@@ -162,7 +168,7 @@ class Stream:
             if given:
                 self.state, self.logits = given.state, given.logits
                 self.recent.append(token)
-                self._read += 1
+                self._history.extend([token])
             else:
                 self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)

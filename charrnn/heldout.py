@@ -20,7 +20,7 @@ from torch.nn import functional
 from charrnn.answers import Answers
 from charrnn.engine import BUCKETS
 from charrnn.evaluation import Scores, TextScore
-from charrnn.memory import DEPTH, Memory
+from charrnn.memory import CACHED, Memory
 from charrnn.network import Network
 from charrnn.question import Bag
 from charrnn.tokenizer import Tokenizer
@@ -100,7 +100,7 @@ class HeldOut:
         rows = [self._row(d, 1, stop) for d in order]
         return self._score(network, rows, memory)
 
-    def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
+    def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[Ids]]]:
         """Of every document: logits (N, V), targets (N), and the tokens before each, in portions."""
         order = self._by_length()
         for start in range(0, len(order), ROWS):
@@ -135,27 +135,26 @@ class HeldOut:
         if not rows:
             return Scores(TextScore())
         batches = (self._rows(network, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
-        alone, mixed = (sum(some) for some in zip(*(_bits(network, batch, memory) for batch in batches), strict=True))
+        bits = np.sum([_bits(network, batch, memory) for batch in batches], axis=0).tolist()
         targets = np.concatenate([row.ids[1:] for row in rows])
         counts = len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum())
-        return Scores(TextScore(alone, *counts), TextScore(mixed, *counts) if memory else None)
+        return Scores(*(TextScore(some, *counts) for some in bits))
 
 
-def _bits(network: Network, rows: _Rows, memory: Memory | None) -> tuple[float, float]:
-    """Total bits of the targets, by the network alone and with the memory."""
-    alone = mixed = 0.0
-    for logits, targets, contexts in _predictions(network, rows, contexts=memory is not None):
+def _bits(network: Network, rows: _Rows, memory: Memory | None) -> list[float]:
+    """Total bits of the targets by the network alone; with a memory also with it, and with the cache."""
+    bits = np.zeros(3 if memory else 1)
+    for logits, targets, histories in _predictions(network, rows, histories=memory is not None):
         if memory is None:
-            alone += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
+            bits += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
         else:
-            network_bits, mixture_bits = memory.bits(logits.cpu().numpy(), contexts, targets.cpu().numpy())
-            alone, mixed = alone + network_bits, mixed + mixture_bits
-    return alone, mixed
+            bits += memory.bits(logits.cpu().numpy(), histories, targets.cpu().numpy())
+    return [float(some) for some in bits]
 
 
 def _predictions(
-    network: Network, rows: _Rows, *, contexts: bool = True
-) -> Iterator[tuple[Tensor, Tensor, list[list[int]]]]:
+    network: Network, rows: _Rows, *, histories: bool = True
+) -> Iterator[tuple[Tensor, Tensor, list[Ids]]]:
     """Logits (N, V), targets (N) and, if they are wanted, the tokens before each, window by window."""
     device = network.head.bias.device
     training = network.training
@@ -170,7 +169,7 @@ def _predictions(
             wanted = y != IGNORED
             logits, targets = logits[wanted].float(), y[wanted]
         before = []
-        for t, b in np.argwhere(rows.targets[window] != IGNORED).tolist() if contexts else []:
-            before.append(rows.inputs[max(0, start + t + 1 - DEPTH) : start + t + 1, b].tolist())
+        for t, b in np.argwhere(rows.targets[window] != IGNORED).tolist() if histories else []:
+            before.append(rows.inputs[max(0, start + t + 1 - CACHED) : start + t + 1, b])
         yield logits, targets, before
     network.train(training)

@@ -5,9 +5,13 @@ backwards; Manber and Myers 1993): the places where some n tokens stood lie side
 lie within those of a shorter one. So, as in the ∞-gram of Liu et al. (2024), nothing is counted before it is asked for,
 all orders share six bytes a token, and a search is a few bisections.
 
-Experts are the network's distribution q, the same made softer, q^(1/SOFTER), and of each order the share c_n(token) /
-c_n of what followed. A small network, the gate, weighs them token by token, p = Σ w_i p_i: it sees how often and how
-unanimously each context was followed, how likely the network holds the favourite of each, and how sure it is itself.
+The tokens of the conversation, or of the document so far, are a second such text, the cache, read as it grows (Grave et
+al. 2017).
+
+Experts are the network's distribution q, the same made softer, q^(1/SOFTER), and of each order, in the text and in the
+cache, the share c_n(token) / c_n of what followed. A small network, the gate, weighs them token by token, p = Σ w p:
+it sees how often and how unanimously each context was followed, how likely the network holds the favourite of each, and
+how sure it is itself.
 No torch here: `gate_training` trains it.
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -24,8 +28,12 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.uint32]
+Tokens = npt.NDArray[np.int64]
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 DEPTH = 16  # tokens by which positions are sorted
+CACHE_ORDERS = (1, 2, 3, 4, 6)
+CACHED = 2048  # tokens
+NOTHING = -1  # in place of a token, where the network began anew
 MOST = 256  # occurrences of a context that are looked at
 SOFTER = 1.5  # temperature of the network's second voice
 FLOOR = 1e-4  # of the mixture is spread evenly
@@ -53,11 +61,17 @@ def sorted_by_context(tokens: npt.NDArray[np.integer]) -> Positions:
     return order.astype(np.uint32)
 
 
+COLUMNS = len(ORDERS) + len(CACHE_ORDERS)
+EXPERTS = 2 + COLUMNS
+FEATURES = 2 + 5 * COLUMNS
+
+
 class Found(NamedTuple):
-    """What followed N contexts, for each of ORDERS. A cell is a context and an order: context · len(ORDERS) + order."""
+    """What followed N contexts, for each of ORDERS and then of CACHE_ORDERS. A cell is a context and an order of these:
+    context · COLUMNS + order."""
 
     counts: npt.NDArray[np.int64]
-    """How often the last n tokens of each context stood in the text, (N, orders)."""
+    """How often the last n tokens of each context stood in the text, or in the cache, (N, COLUMNS)."""
     cells: npt.NDArray[np.int64]
     """The cell of each pair of a cell and a token that followed it, (pairs,), rising."""
     tokens: npt.NDArray[np.int64]
@@ -82,7 +96,7 @@ class NGrams:
 
     def intervals(self, context: Sequence[int]) -> list[tuple[int, int]]:
         """Where in `positions` the last 1, 2, … tokens of the context stood; as long as they stood anywhere."""
-        if not context:
+        if not context or context[-1] < 0:
             return []
         low, high = int(self._bounds[context[-1]]), int(self._bounds[context[-1] + 1])
         found = []
@@ -91,7 +105,7 @@ class NGrams:
             if low >= high:
                 break
             found.append((low, high))
-            if n == len(context) or n == DEPTH:
+            if n == len(context) or n == DEPTH or context[-n - 1] < 0:
                 break
 
             def before(position: int, n: int = n) -> int:
@@ -102,27 +116,80 @@ class NGrams:
             high = bisect_right(positions, token, low, high, key=before)
         return found
 
-    def followers(self, contexts: Sequence[Sequence[int]]) -> Found:
-        """What followed the last tokens of each context; where they stood too often, evenly chosen occurrences."""
-        counts = np.zeros((len(contexts), len(ORDERS)), np.int64)
-        looked = [np.empty(0, np.int64)]
-        for row, context in enumerate(contexts):
-            intervals = self.intervals(context)
-            for index, n in enumerate(ORDERS):
+    def followers(self, histories: Sequence[Tokens]) -> Found:
+        """What followed the last tokens of each history, in the text and in the history itself, of which the last
+        CACHED tokens count. Where they stood too often in the text, evenly chosen occurrences are looked at."""
+        counts = np.zeros((len(histories), COLUMNS), np.int64)
+        looked, cached = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for row, history in enumerate(histories):
+            intervals = self.intervals(history[-DEPTH:].tolist())
+            for column, n in enumerate(ORDERS):
                 if n > len(intervals):
                     break
                 low, high = intervals[n - 1]
-                counts[row, index] = high - low
+                counts[row, column] = high - low
                 some = np.arange(low, high) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
                 looked.append(some)
-        sizes = np.minimum(counts, MOST).ravel()
-        cells = np.repeat(np.arange(len(sizes)), sizes)
-        pairs = cells << 32 | self.tokens[self.positions[np.concatenate(looked)]].astype(np.int64)
+            for column, followers in enumerate(_cached_followers(history[-CACHED:]), len(ORDERS)):
+                counts[row, column] = len(followers)
+                cached.append(followers)
+        sizes = counts.copy()
+        sizes[:, : len(ORDERS)] = np.minimum(counts[:, : len(ORDERS)], MOST)
+        cells = np.arange(counts.size).reshape(counts.shape)
+        split = len(ORDERS)
+        pairs = np.concatenate(
+            [
+                np.repeat(cells[:, :split], sizes[:, :split].ravel()) << 32
+                | self.tokens[self.positions[np.concatenate(looked)]].astype(np.int64),
+                np.repeat(cells[:, split:], sizes[:, split:].ravel()) << 32 | np.concatenate(cached),
+            ]
+        )
         pairs.sort()
         first = np.flatnonzero(np.diff(pairs, prepend=-1))
         pairs, repeats = pairs[first], np.diff(first, append=len(pairs))
-        cells = pairs >> 32
-        return Found(counts, cells, pairs & 0xFFFFFFFF, (repeats / sizes[cells]).astype(np.float32))
+        of = pairs >> 32
+        return Found(counts, of, pairs & 0xFFFFFFFF, (repeats / sizes.ravel()[of]).astype(np.float32))
+
+
+def _cached_followers(history: Tokens) -> Iterator[Tokens]:
+    """For each of CACHE_ORDERS, what followed the last n tokens earlier in the history, as long as they stood there."""
+    if len(history) < 2 or history[-1] < 0:
+        return
+    ends = np.flatnonzero(history[:-1] == history[-1])
+    ends = ends[history[ends + 1] >= 0]
+    known = 1
+    for n in CACHE_ORDERS:
+        while known < n:
+            if known == len(history) or history[-known - 1] < 0:
+                return
+            ends = ends[ends >= known]
+            ends = ends[history[ends - known] == history[-known - 1]]
+            known += 1
+        if not len(ends):
+            return
+        yield history[ends + 1]
+
+
+class History:
+    """The last tokens read, with NOTHING wherever the network began anew."""
+
+    def __init__(self, tokens: Tokens | None = None) -> None:
+        self._room = np.empty(2 * CACHED, np.int64)
+        self._end = 0
+        self.extend([] if tokens is None else tokens)
+
+    def extend(self, tokens: Sequence[int] | Tokens) -> None:
+        """Read on."""
+        new = np.asarray(tokens[-CACHED:], np.int64)
+        if self._end + len(new) > len(self._room):
+            kept = self.tokens()[len(new) :] if len(new) < CACHED else new[:0]
+            self._room[: len(kept)], self._end = kept.copy(), len(kept)
+        self._room[self._end : self._end + len(new)] = new
+        self._end += len(new)
+
+    def tokens(self) -> Tokens:
+        """The last of them, up to CACHED; not to be kept while it goes on."""
+        return self._room[max(0, self._end - CACHED) : self._end]
 
 
 @dataclass(frozen=True)
@@ -144,20 +211,16 @@ class Gate:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-EXPERTS = 2 + len(ORDERS)
-FEATURES = 2 + 5 * len(ORDERS)
-
-
 class Experts:
     """What each expert expects at N places, and what the gate sees of them."""
 
-    def __init__(self, ngrams: NGrams, logits: Array, contexts: Sequence[Sequence[int]]) -> None:
-        """The network's logits (N, V), and at each place the tokens before it; the last DEPTH are enough."""
+    def __init__(self, ngrams: NGrams, logits: Array, histories: Sequence[Tokens]) -> None:
+        """The network's logits (N, V), and at each place the tokens before it; the last CACHED are enough."""
         self._logits = logits - logits.max(axis=1, keepdims=True)
         self._p = np.exp(self._logits)
         self._soft = np.exp(self._logits * np.float32(1 / SOFTER))
         self._sum, self._soft_sum = self._p.sum(axis=1), self._soft.sum(axis=1)
-        self._found = found = ngrams.followers(contexts)
+        self._found = found = ngrams.followers(histories)
         N, K = found.counts.shape
         self.there = np.concatenate([np.ones((N, 2), np.bool_), found.counts > 0], axis=1)
         self.features = np.zeros((N, FEATURES), np.float32)
@@ -178,22 +241,29 @@ class Experts:
             seen[rows, 1, orders], seen[rows, 2, orders] = np.log1p(followers), highest
             seen[rows, 4, orders] = np.maximum(self._logs(rows, tokens), LEAST_LOG)
 
+    def without_cache(self) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Features, and which experts are there, if there were no cache."""
+        features, there = self.features.copy(), self.there.copy()
+        features[:, 2:].reshape(len(features), 5, COLUMNS)[:, :, len(ORDERS) :] = 0
+        there[:, 2 + len(ORDERS) :] = False
+        return features, there
+
     def _logs(self, rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> Array:
         """The logarithms of what the network gives some tokens at some places."""
         return np.asarray(self._logits[rows, tokens] - np.log(self._sum)[rows])
 
-    def at(self, targets: npt.NDArray[np.int64]) -> Array:
+    def at(self, targets: Tokens) -> Array:
         """The probability that each expert gives the target of each place, (N, EXPERTS)."""
         rows, found = np.arange(len(targets)), self._found
         given = np.zeros(self.there.shape, np.float32)
         given[:, 0] = self._p[rows, targets] / self._sum
         given[:, 1] = self._soft[rows, targets] / self._soft_sum
-        of, orders = np.divmod(found.cells, found.counts.shape[1])
+        of, orders = np.divmod(found.cells, COLUMNS)
         hit = found.tokens == targets[of]
         given[of[hit], 2 + orders[hit]] = found.shares[hit]
         return given
 
-    def network_bits(self, targets: npt.NDArray[np.int64]) -> float:
+    def network_bits(self, targets: Tokens) -> float:
         """Σ −log₂ of what the network gives the targets."""
         return float(-self._logs(np.arange(len(targets)), targets).sum(dtype=np.float64) / math.log(2))
 
@@ -203,7 +273,7 @@ class Experts:
         p = self._p * (weights[:, 0] / self._sum)[:, None]
         p += self._soft * (weights[:, 1] / self._soft_sum)[:, None]
         found = self._found
-        rows, orders = np.divmod(found.cells, found.counts.shape[1])
+        rows, orders = np.divmod(found.cells, COLUMNS)
         p += np.bincount(rows * V + found.tokens, weights[rows, 2 + orders] * found.shares, N * V).reshape(N, V)
         return np.asarray(p)
 
@@ -215,17 +285,18 @@ class Memory:
         self.ngrams = ngrams
         self.gate = gate
 
-    def mix(self, logits: Array, contexts: Sequence[Sequence[int]]) -> Array:
+    def mix(self, logits: Array, histories: Sequence[Tokens]) -> Array:
         """The network's logits (N, V) and the tokens before each place → the mixture's log-probabilities (N, V)."""
-        experts = Experts(self.ngrams, logits, contexts)
+        experts = Experts(self.ngrams, logits, histories)
         p = experts.mixture(self.gate.weights(experts.features, experts.there))
         return np.asarray(np.log(p * np.float32(1 - FLOOR) + np.float32(FLOOR / p.shape[1])), np.float32)
 
-    def bits(
-        self, logits: Array, contexts: Sequence[Sequence[int]], targets: npt.NDArray[np.int64]
-    ) -> tuple[float, float]:
-        """Σ −log₂ p(target) of the network alone, and of the mixture, without the rest of its vocabulary."""
-        experts = Experts(self.ngrams, logits, contexts)
-        p = (self.gate.weights(experts.features, experts.there) * experts.at(targets)).sum(axis=1)
-        mixed = -np.log2(p.astype(np.float64) * (1 - FLOOR) + FLOOR / logits.shape[1]).sum()
-        return experts.network_bits(targets), float(mixed)
+    def bits(self, logits: Array, histories: Sequence[Tokens], targets: Tokens) -> npt.NDArray[np.float64]:
+        """Σ −log₂ p(target) by the network alone, with the text, and with the cache, too: (3,)."""
+        experts = Experts(self.ngrams, logits, histories)
+        given, V = experts.at(targets), logits.shape[1]
+        mixed = [
+            (self.gate.weights(*seen) * given).sum(axis=1, dtype=np.float64)
+            for seen in (experts.without_cache(), (experts.features, experts.there))
+        ]
+        return np.array([experts.network_bits(targets), *(-np.log2(p * (1 - FLOOR) + FLOOR / V).sum() for p in mixed)])

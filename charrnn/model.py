@@ -14,7 +14,7 @@ from charrnn.chat import DRAFTS, ChatSession
 from charrnn.checkpoint import StoredModel, read_model
 from charrnn.config import ModelConfig, SamplingConfig
 from charrnn.engine import Engine
-from charrnn.evaluation import TextScore, score_text
+from charrnn.evaluation import Scores, TextScore, score_text
 from charrnn.generation import Piece, Stream, first_characters, with_seed
 from charrnn.paths import find_model
 from charrnn.tokenizer import Tokenizer
@@ -30,7 +30,9 @@ class LanguageModel:
         self.tokenizer: Tokenizer = stored.tokenizer
         self.weights = stored.weights
         self.engine = Engine(stored.config, stored.weights)
-        self.memory = stored.memory if memory else None
+        self.memory = stored.memory
+        self.remembers = memory and stored.memory is not None
+        """Whether the memory has its say where nothing else is asked for."""
 
     @property
     def name(self) -> str:
@@ -44,7 +46,7 @@ class LanguageModel:
 
     def stream(self) -> Stream:
         """The beginning of a document: zero state, document mark read."""
-        return Stream(self.engine, self.tokenizer, self.memory)
+        return Stream(self.engine, self.tokenizer, self.memory if self.remembers else None)
 
     def pieces(self, prompt: str = "", sampling: SamplingConfig | None = None) -> Iterator[Piece]:
         """Continue a prompt without end; each piece with what was drawn."""
@@ -68,6 +70,11 @@ class LanguageModel:
 
     def score(self, text: str) -> TextScore:
         """What the text costs under the model, from a zero state and the document mark, every character paid for."""
+        scores = self.scores(text)
+        return scores.whole if self.remembers else scores.alone
+
+    def scores(self, text: str) -> Scores:
+        """The same without the memory, with it, and with the cache, if the model has a memory."""
         return score_text(self.engine, self.tokenizer, text, self.memory)
 
     def bits_per_character(self, text: str) -> float:

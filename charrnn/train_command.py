@@ -219,7 +219,7 @@ def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
         display.say(f"interrupted and saved at step {last.step:,}; go on with: {command}")
         return INTERRUPTED_CODE
     if isinstance(last, Finished) and not call.as_json:
-        score, alone = last.scores.best, last.scores.alone
+        score, alone = last.scores.whole, last.scores.alone
         find_model(last.path)
         without = f" ({alone.bits_per_character:.4f} without its memory)" if score is not alone else ""
         print(

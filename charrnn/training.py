@@ -248,11 +248,10 @@ class Trainer:
             p.worse += 1
         if not p.worse or self.kept == "last":
             self.kept_weights = weights_of(self.network)
-        p.seconds = time.monotonic() - self._started
         record = {
             "step": p.step,
             "epochs": round(self._epochs(), 4),
-            "seconds": round(p.seconds, 2),
+            "seconds": round(time.monotonic() - self._started, 2),
             "loss_bits_per_token": p.loss,
             "held_out_bits_per_character": score,
             "rate": scheduled_rate(self.config, p.step, self.plan.steps) * p.rate_scale,
@@ -285,21 +284,16 @@ class Trainer:
         guarded = {WEIGHTS: weights, TOKENIZER: self.dataset.tokenizer.model}
         if memory is not None:
             guarded[MEMORY] = memory_bytes(memory)
-        return {
-            CONFIG: config_bytes(info, guarded),
-            **guarded,
-            METRICS: "".join(line + "\n" for line in self.metrics).encode(),
-            CARD: model_card(info).encode(),
-        }
+        lines = "".join(line + "\n" for line in self.metrics).encode()
+        return {CONFIG: config_bytes(info, guarded), **guarded, METRICS: lines, CARD: model_card(info).encode()}
 
     def _save(self) -> None:
         self.progress.seconds = time.monotonic() - self._started
         write_folder(self.path, self._files())
 
     def _samples(self) -> dict[float, str]:
-        return draw_samples(
-            self.model, weights_of(self.network), self.dataset.tokenizer, [self.config.seed, self.progress.step]
-        )
+        seed = [self.config.seed, self.progress.step]
+        return draw_samples(self.model, weights_of(self.network), self.dataset.tokenizer, seed)
 
     # Trouble and the end ---------------------------------------------------------------------------------------
 
@@ -344,8 +338,7 @@ class Trainer:
         return self.progress.epoch + self.progress.index / self.windows.windows
 
     def _stepped(self, rate: StepClock) -> Stepped:
-        p, steps = self.progress, self.plan.steps
-        seconds = rate.seconds_a_step()
+        p, steps, seconds = self.progress, self.plan.steps, rate.seconds_a_step()
         return Stepped(
             step=p.step,
             steps=steps,

@@ -97,7 +97,7 @@ def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer
                 parameter.normal_()
     engine = Engine(network.config, weights_of(network))
     document = Document("d", iter([Part(role, text) for role, text in TURNS]))
-    expected = score_documents(engine, tokenizer, [document])
+    expected = score_documents(engine, tokenizer, [document]).alone
     held_out = HeldOut(tokens, tokenizer)
     rows = [held_out._row(turn, 1, None) for turn in range(1, 5)]
     found = held_out._score(network, rows).alone
@@ -115,7 +115,7 @@ def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path)
     tokens = write(tmp_path, tokenizer, [turns])
     network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
     document = Document("d", iter([Part(role, text) for role, text in turns]))
-    expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document])
+    expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document]).alone
     found = HeldOut(tokens, tokenizer).exact_score(network).alone
     assert found.bits == pytest.approx(expected.bits, rel=1e-5)
 

@@ -275,3 +275,13 @@ def test_a_full_disk_is_one_line(corpus_file, tmp_path):
     assert b"Traceback" not in done.stderr
     assert b"File too large" in done.stderr
     assert not Path(tmp_path / "m").exists()
+
+
+def test_bench_trains_each_cell_and_prints_a_row(charrnn, corpus_file):
+    head, *rows = charrnn("bench", corpus_file, "--minutes=0.05", "--cells=rnn,mingru").stdout.decode().splitlines()
+    assert [row.split(" | ")[0] for row in rows] == ["rnn", "mingru"]
+    bits = head.split(" | ").index("bits per character")
+    assert all(0 < float(row.split(" | ")[bits]) < 12 for row in rows)
+    failed = charrnn("bench", "nothing-here.txt", check=1).stderr.decode()
+    assert "nothing-here.txt" in failed.splitlines()[-1]
+    assert "Traceback" not in failed

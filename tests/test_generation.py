@@ -16,6 +16,7 @@ from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
 from charrnn.errors import ModelError
 from charrnn.generation import first_characters, text_until
+from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.question import Asked
 from charrnn.sampling import sample
 from charrnn.training import Trainer
@@ -276,3 +277,30 @@ def test_drafts_repeat_with_their_seed_and_do_nothing_to_the_greedy(talker):
     assert answer(8, 1.0) == answer(8, 1.0) != answer(8, 1.0, seed=2)
     assert answer(8, 1.0) != answer(1, 1.0)
     assert answer(8, 0.0) == answer(1, 0.0)
+
+
+def test_the_memory_has_its_say_from_the_next_token_on(talker):
+    """Put in and taken away in mid-answer; away again, the stream is as if there had been none."""
+    tokens = np.array(talker.tokenizer.encode("甲乙" * 40), np.uint16)
+    size = talker.config.vocabulary
+    gate = Gate(
+        np.zeros((FEATURES, 1), np.float32),
+        np.zeros(1, np.float32),
+        np.zeros((1, EXPERTS), np.float32),
+        np.where(np.arange(EXPERTS) >= 2, 9, 0).astype(np.float32),
+    )
+    memory = Memory(NGrams(tokens, sorted_by_context(tokens), size), gate)
+    bare, other = talker.stream(), talker.stream()
+    a, b = tokens[:2].tolist()
+    for stream in (bare, other):
+        stream.read([a])
+    other.memory = memory
+    for stream in (bare, other):
+        stream.read([b, a])
+    assert other.logits.argmax() == b
+    assert np.exp(other.logits).sum() == pytest.approx(1, abs=1e-4)
+    assert np.exp(other.logits[b]) > 0.9
+    other.memory = None
+    for stream in (bare, other):
+        stream.read([b])
+    np.testing.assert_array_equal(bare.logits, other.logits)

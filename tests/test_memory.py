@@ -9,7 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.gate_training import best_sharpness, train_gate
-from charrnn.memory import DEPTH, EXPERTS, FEATURES, FLOOR, MOST, ORDERS, SOFTER, Experts, Gate, Memory, NGrams
+from charrnn.memory import (
+    CACHE_ORDERS,
+    CACHED,
+    COLUMNS,
+    DEPTH,
+    EXPERTS,
+    FEATURES,
+    FLOOR,
+    MOST,
+    NOTHING,
+    ORDERS,
+    SOFTER,
+    Experts,
+    Gate,
+    History,
+    Memory,
+    NGrams,
+)
 from charrnn.memory import sorted_by_context as by_context
 
 V = 5
@@ -39,24 +56,49 @@ def test_positions_are_sorted_by_what_stands_before_them(text):
     assert sorted(positions) == list(range(len(text)))
 
 
-@settings(max_examples=150, deadline=None)
-@given(texts, st.lists(st.integers(0, V - 1), max_size=20))
+def array(tokens):
+    return np.array(tokens, np.int64)
+
+
+def counted(text, context, n):
+    """What followed the last n tokens of the context in the text, by hand."""
+    wanted = context[len(context) - n :] if n <= len(context) else [NOTHING]
+    if NOTHING in wanted:
+        return Counter()
+    return Counter(text[i] for i in range(n, len(text)) if text[i - n : i] == wanted and text[i] != NOTHING)
+
+
+contexts_strategy = st.lists(st.integers(NOTHING, V - 1), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, contexts_strategy)
 def test_what_followed_is_what_counting_finds(text, context):
-    found = ngrams(text).followers([[], context])
+    found = ngrams(text).followers([array([]), array(context)])
     assert not found.counts[0].any()
-    for index, n in enumerate(ORDERS):
-        wanted = context[len(context) - n :] if n <= len(context) else None
-        followed = Counter(text[i] for i in range(n, len(text)) if wanted is not None and text[i - n : i] == wanted)
-        total = sum(followed.values())
-        assert found.counts[1, index] == total
-        mine = found.cells == len(ORDERS) + index
+    everywhere = [(text, n) for n in ORDERS] + [(context, n) for n in CACHE_ORDERS]
+    for column, (where, n) in enumerate(everywhere):
+        followed = counted(where, context, n)
+        assert found.counts[1, column] == followed.total()
+        mine = found.cells == COLUMNS + column
         shares = dict(zip(found.tokens[mine].tolist(), found.shares[mine].tolist(), strict=True))
-        assert shares == pytest.approx({token: count / total for token, count in followed.items()})
+        assert shares == pytest.approx({token: count / followed.total() for token, count in followed.items()})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(NOTHING, 9), max_size=900), max_size=12))
+def test_a_history_is_the_last_tokens_and_can_be_copied(pieces):
+    history, read = History(), []
+    for piece in pieces:
+        history.extend(piece)
+        read += piece
+        assert history.tokens().tolist() == read[-CACHED:]
+        assert History(history.tokens()).tokens().tolist() == read[-CACHED:]
 
 
 def test_of_many_occurrences_some_from_everywhere_are_looked_at():
     text = [0, 1, 0, 2] * (2 * MOST)
-    found = ngrams(text).followers([[0]])
+    found = ngrams(text).followers([array([0])])
     assert found.counts[0, 0] == len(text) // 2
     assert dict(zip(found.tokens.tolist(), found.shares.tolist(), strict=True)) == pytest.approx(
         {1: 0.5, 2: 0.5}, abs=0.01
@@ -64,33 +106,38 @@ def test_of_many_occurrences_some_from_everywhere_are_looked_at():
 
 
 @settings(max_examples=60, deadline=None)
-@given(texts, st.lists(st.lists(st.integers(0, V - 1), max_size=18), min_size=1, max_size=4), st.integers(0, 99))
+@given(texts, st.lists(contexts_strategy, min_size=1, max_size=4), st.integers(0, 99))
 def test_the_mixture_is_the_weighted_sum_and_its_bits_are_its_logarithms(text, contexts, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (len(contexts), V)).astype(np.float32)
-    memory = Memory(ngrams(text), random_gate())
-    logs = memory.mix(logits, contexts)
+    memory, histories = Memory(ngrams(text), random_gate()), [array(context) for context in contexts]
+    logs = memory.mix(logits, histories)
     np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1, atol=1e-5)
-    experts = Experts(memory.ngrams, logits, contexts)
-    weights = memory.gate.weights(experts.features, experts.there)
-    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
-    assert not weights[~experts.there].any()
-    for row, context in enumerate(contexts):
-        q = np.exp(logits[row]) / np.exp(logits[row]).sum()
-        soft = q ** (1 / SOFTER) / (q ** (1 / SOFTER)).sum()
-        expected = weights[row, 0] * q + weights[row, 1] * soft
-        for index, n in enumerate(ORDERS):
-            if n <= len(context):
-                followed = Counter(text[i] for i in range(n, len(text)) if text[i - n : i] == context[-n:])
+    experts = Experts(memory.ngrams, logits, histories)
+    expected = {}
+    for name, (features, there) in {
+        "cache": (experts.features, experts.there),
+        "text": experts.without_cache(),
+    }.items():
+        weights = memory.gate.weights(features, there)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+        assert not weights[~there].any()
+        expected[name] = np.zeros((len(contexts), V))
+        for row, context in enumerate(contexts):
+            q = np.exp(logits[row]) / np.exp(logits[row]).sum()
+            soft = q ** (1 / SOFTER) / (q ** (1 / SOFTER)).sum()
+            expected[name][row] = weights[row, 0] * q + weights[row, 1] * soft
+            everywhere = [(text, n) for n in ORDERS] + [(context, n) for n in CACHE_ORDERS]
+            for column, (where, n) in enumerate(everywhere):
+                followed = counted(where, context, n)
                 for token, count in followed.items():
-                    expected[token] += weights[row, 2 + index] * count / sum(followed.values())
-        np.testing.assert_allclose(np.exp(logs[row]), expected * (1 - FLOOR) + FLOOR / V, rtol=1e-4)
-    targets = rng.integers(0, V, len(contexts))
-    bits = -logs[np.arange(len(contexts)), targets].sum() / np.log(2)
-    alone, mixed = memory.bits(logits, contexts, targets)
-    assert mixed == pytest.approx(bits, rel=1e-4)
-    own = torch.log_softmax(torch.from_numpy(logits), 1)[np.arange(len(contexts)), targets].sum().item()
-    assert alone == pytest.approx(-own / np.log(2), rel=1e-4)
+                    expected[name][row, token] += weights[row, 2 + column] * count / followed.total()
+        expected[name] = expected[name] * (1 - FLOOR) + FLOOR / V
+    np.testing.assert_allclose(np.exp(logs), expected["cache"], rtol=1e-4)
+    targets, rows = rng.integers(0, V, len(contexts)), np.arange(len(contexts))
+    own = torch.log_softmax(torch.from_numpy(logits), 1)[rows, targets].sum().item() / np.log(2)
+    by_hand = [-own, *(-np.log2(expected[name][rows, targets]).sum() for name in ("text", "cache"))]
+    np.testing.assert_allclose(memory.bits(logits, histories, targets), by_hand, rtol=1e-4)
 
 
 def test_the_gate_learns_whom_to_trust():

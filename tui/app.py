@@ -50,6 +50,7 @@ class ChatApp(App[None]):
         chat = self._chat
         yield SystemCommand(words["new"], "Ctrl+N", chat.action_new_conversation)
         yield SystemCommand(words["mode"], "Ctrl+T", chat.action_switch_mode)
+        yield SystemCommand(words["switch_memory"], "Ctrl+R", chat.action_switch_memory)
         yield SystemCommand(words["pace"], "", chat.action_switch_pace)
         yield SystemCommand(words["theme"], "", self.action_switch_theme)
         yield SystemCommand(words["language"], "", self.action_switch_language)

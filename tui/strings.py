@@ -35,6 +35,9 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "试着问它：什么是隐藏状态？  温度有什么用？  你好\n"
             "按 Ctrl+T 换成续写，给它一个开头，它会一直写下去，直到你按 Esc。"
         ),
+        "memory": "记忆",
+        "no_memory": "这个模型旁边没有记忆，只有网络。",
+        "switch_memory": "记忆开关",
         "cannot_chat": "这个模型没有读过对话，不能问答，只能续写。",
         "hints": "F1 帮助  Esc 停止  Ctrl+T 问答/续写  Alt+↑↓ 温度  Ctrl+N 新对话  Ctrl+Q 退出",
         "help": "帮助",
@@ -54,6 +57,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "Alt+↑ ↓\t温度升降 0.05，生成中也行\n"
             "Tab\t移到温度滑块：← → 调整，= 回到 0.80\n"
             "Ctrl+T\t问答与续写之间切换\n"
+            "Ctrl+R\t记忆：也照着读过的文字写，或只凭网络写\n"
             "Ctrl+N\t新对话，从零状态开始\n"
             "Ctrl+P\t命令面板：全速、主题、语言等\n"
             "Ctrl+Q\t退出\n"
@@ -89,6 +93,9 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "Try:  什么是隐藏状态？   温度有什么用？   你好\n"
             "Ctrl+T lets it continue a text of yours instead, without end, until you press Esc."
         ),
+        "memory": "memory",
+        "no_memory": "This model has no memory beside its network.",
+        "switch_memory": "Memory on or off",
         "cannot_chat": "This model has read no dialogue: it cannot answer, only continue a text.",
         "hints": "F1 help  Esc stop  Ctrl+T mode  Alt+↑↓ temperature  Ctrl+N new  Ctrl+Q quit",
         "help": "Help",
@@ -108,6 +115,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "Alt+↑ ↓\ttemperature by 0.05, while it writes too\n"
             "Tab\tto the slider: ← → change it, = back to 0.80\n"
             "Ctrl+T\tchat or continue\n"
+            "Ctrl+R\tmemory: the text it read has a say, or the network alone\n"
             "Ctrl+N\tnew conversation, from a zero state\n"
             "Ctrl+P\tcommands: full speed, theme, language and more\n"
             "Ctrl+Q\tquit\n"

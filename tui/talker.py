@@ -93,6 +93,11 @@ class Talker:
         if self._session is not None:
             self._session.sampling = replace(self._session.sampling, temperature=temperature)
 
+    def set_memory(self, remembers: bool) -> None:
+        """From the next character on."""
+        if self._session is not None:
+            self._session.remembers = remembers
+
     def reset(self) -> None:
         """Stop everything and begin a new conversation."""
         self.stop(self._runs)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from table import show, train
+from table import show
+
+from charrnn.bench import train_run
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
         row = [cell]
         for how in ("charrnn", "torch"):
             words = [given.train, "--valid", given.valid, "--cell", cell, "--initialisation", how, *budget]
-            row.append(f"{train([*words, *shlex.split(given.options)])['bits']:.4f}")
+            row.append(f"{train_run([*words, *shlex.split(given.options)]).bits_per_character:.4f}")
         rows.append(row)
     show(rows)
 

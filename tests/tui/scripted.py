@@ -14,9 +14,13 @@ from charrnn.generation import Piece
 class ScriptedSession:
     """Answers from a list, a character a piece; an exception in the list is raised. `gate` holds pieces back."""
 
-    def __init__(self, answers: Iterable[Iterable[str] | Exception], *, can_chat: bool = True) -> None:
+    def __init__(
+        self, answers: Iterable[Iterable[str] | Exception], *, can_chat: bool = True, has_memory: bool = True
+    ) -> None:
         self.title = "剧本"
         self.can_chat = can_chat
+        self.has_memory = has_memory
+        self.remembers = False
         self.mode = "chat" if can_chat else "continue"
         self.sampling = SamplingConfig(seed=7)
         self.turns: list[Turn] = []

@@ -108,6 +108,20 @@ async def test_the_model_that_ships_answers_and_continues():
         assert "循环神经网络" in app.transcript
 
 
+async def test_a_key_lets_the_memory_have_its_say():
+    session = ScriptedSession([])
+    async with Opening(lambda: session) as app:
+        await app.until(lambda: app.ready)
+        for on in (True, False):
+            await app.pilot.press("ctrl+r")
+            assert session.remembers is on
+            assert (STRINGS["zh"]["memory"] in app.static("#title")) is on
+    async with Opening(lambda: ScriptedSession([], has_memory=False)) as app:
+        await app.until(lambda: app.ready)
+        await app.pilot.press("ctrl+r")
+        assert STRINGS["zh"]["no_memory"] in app.transcript
+
+
 async def test_keys_are_taken_before_the_model_is_there_and_answered_when_it_is():
     session, arrive = ScriptedSession(["甲。", "乙。"]), threading.Event()
 

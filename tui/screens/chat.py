@@ -30,6 +30,7 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", show=False, priority=True),
         Binding("ctrl+t", "switch_mode", show=False, priority=True),
+        Binding("ctrl+r", "switch_memory", show=False, priority=True),
         Binding("ctrl+n", "new_conversation", show=False, priority=True),
         Binding("alt+up,ctrl+up", "warmer(1)", show=False, priority=True),
         Binding("alt+down,ctrl+down", "warmer(-1)", show=False, priority=True),
@@ -191,6 +192,16 @@ class ChatScreen(Screen[None]):
         self._mode = "continue" if self._mode == "chat" else "chat"
         self._show_status()
 
+    def action_switch_memory(self) -> None:
+        """With the memory of what was read, or by the network alone, from the next character on."""
+        if self._session is None:
+            return
+        if not self._session.has_memory:
+            self.query_one(Transcript).add("note", self.words["no_memory"])
+            return
+        self._talker.set_memory(not self._session.remembers)
+        self._show_status()
+
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""
         self._talker.reset()
@@ -220,7 +231,8 @@ class ChatScreen(Screen[None]):
     def _show_status(self) -> None:
         words, transcript = self.words, self.query_one(Transcript)
         title = "charrnn" if self._session is None else f"charrnn · {plain(self._session.title)}"
-        self.query_one("#title", Static).update(f"{title} · {words[self._mode]}")
+        memory = f" · {words['memory']}" if self._session is not None and self._session.remembers else ""
+        self.query_one("#title", Static).update(f"{title} · {words[self._mode]}{memory}")
         self.query_one("#state", Static).update(self._state(transcript.writing))
         waiting = self.query_one("#waiting", Static)
         waiting.display = bool(self._waiting)
