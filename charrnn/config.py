@@ -148,8 +148,8 @@ class TrainingConfig(Architecture):
     epochs: float = 0.0
     """Stop after this many passes over the training text; 0 leaves it to steps or minutes."""
 
-    batch: int = 32
-    """Streams B: rows of the batch, each carrying its state from window to window."""
+    batch: int = 0
+    """Streams B: rows of the batch, each carrying its state from window to window; 0 chooses."""
     window: int = 64
     """Positions T of a window: the length of truncated back-propagation."""
     prose: float = 0.2
@@ -212,7 +212,7 @@ class TrainingConfig(Architecture):
         _require(self.steps >= 0, f"steps must be 0 (off) or more, not {self.steps}")
         _require(0 <= self.epochs <= 1e9, f"epochs must be 0 (off) or more, not {self.epochs}")
         _require(not (self.steps and self.epochs), "give steps or epochs, not both")
-        _require(1 <= self.batch <= 65536, f"batch must be between 1 and 65536, not {self.batch}")
+        _require(0 <= self.batch <= 65536, f"batch must be between 0 (chosen) and 65536, not {self.batch}")
         _require(1 <= self.window <= 65536, f"window must be between 1 and 65536, not {self.window}")
         _require(0.001 <= self.prose <= 1, f"prose must be between 0.001 and 1, not {self.prose}")
         _require(

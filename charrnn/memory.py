@@ -89,9 +89,8 @@ class NGrams:
         # Of a first token, where its contexts begin and end: one position has nothing before it and comes first.
         counts = np.bincount(tokens[:-1].astype(np.int64), minlength=vocabulary)
         self._bounds = np.concatenate([[1], 1 + np.cumsum(counts)])
-        self._token_at = memoryview(
-            cast(Any, tokens)
-        )  # a number of Python's at each look, five times as fast as numpy's
+        # They give numbers of Python's, some times as fast as arrays give numbers of numpy's.
+        self._token_at = memoryview(cast(Any, tokens))
         self._position_at = memoryview(cast(Any, positions))
 
     def intervals(self, context: Sequence[int]) -> list[tuple[int, int]]:
@@ -120,7 +119,7 @@ class NGrams:
         """What followed the last tokens of each history, in the text and in the history itself, of which the last
         CACHED tokens count. Where they stood too often in the text, evenly chosen occurrences are looked at."""
         counts = np.zeros((len(histories), COLUMNS), np.int64)
-        looked, cached = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        cells, followed = [0], [np.empty(0, np.int64)]
         for row, history in enumerate(histories):
             intervals = self.intervals(history[-DEPTH:].tolist())
             for column, n in enumerate(ORDERS):
@@ -128,27 +127,22 @@ class NGrams:
                     break
                 low, high = intervals[n - 1]
                 counts[row, column] = high - low
-                some = np.arange(low, high) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
-                looked.append(some)
-            for column, followers in enumerate(_cached_followers(history[-CACHED:]), len(ORDERS)):
-                counts[row, column] = len(followers)
-                cached.append(followers)
-        sizes = counts.copy()
-        sizes[:, : len(ORDERS)] = np.minimum(counts[:, : len(ORDERS)], MOST)
-        cells = np.arange(counts.size).reshape(counts.shape)
-        split = len(ORDERS)
-        pairs = np.concatenate(
-            [
-                np.repeat(cells[:, :split], sizes[:, :split].ravel()) << 32
-                | self.tokens[self.positions[np.concatenate(looked)]].astype(np.int64),
-                np.repeat(cells[:, split:], sizes[:, split:].ravel()) << 32 | np.concatenate(cached),
-            ]
-        )
+                looked = slice(low, high) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
+                cells.append(row * COLUMNS + column)
+                followed.append(self.tokens[self.positions[looked]].astype(np.int64))
+            for column, tokens in enumerate(_cached_followers(history[-CACHED:]), len(ORDERS)):
+                counts[row, column] = len(tokens)
+                cells.append(row * COLUMNS + column)
+                followed.append(tokens)
+        sizes = np.zeros(counts.size, np.int64)
+        lengths = [len(tokens) for tokens in followed]
+        sizes[cells] = lengths
+        pairs = np.repeat(cells, lengths) << 32 | np.concatenate(followed)
         pairs.sort()
         first = np.flatnonzero(np.diff(pairs, prepend=-1))
         pairs, repeats = pairs[first], np.diff(first, append=len(pairs))
         of = pairs >> 32
-        return Found(counts, of, pairs & 0xFFFFFFFF, (repeats / sizes.ravel()[of]).astype(np.float32))
+        return Found(counts, of, pairs & 0xFFFFFFFF, (repeats / sizes[of]).astype(np.float32))
 
 
 def _cached_followers(history: Tokens) -> Iterator[Tokens]:

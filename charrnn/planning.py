@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ class Plan:
     """Held-out tokens of each document in the last evaluation; all if None."""
     last_seconds: float
     """What the last evaluation and save are expected to take."""
+    most_steps: int = sys.maxsize
+    """However many minutes are left."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Costs:
     """Positions of the last evaluation: the longest document of each batch of them."""
 
 
-def make_plan(config: TrainingConfig, costs: Costs, windows: int) -> Plan:
-    """Steps and evaluations for a budget; `windows` are those of an epoch.
+def make_plan(config: TrainingConfig, costs: Costs, windows: int, most_passes: float = math.inf) -> Plan:
+    """Steps and evaluations for a budget; `windows` are those of an epoch, and minutes may buy `most_passes` of them.
 
     Steps and epochs score the whole held-out text at the end. Minutes give the last evaluation at most a tenth of
     their time, and training what is left.
@@ -68,9 +71,10 @@ def make_plan(config: TrainingConfig, costs: Costs, windows: int) -> Plan:
     scored = sum(n if limit is None else min(n, limit) for n in costs.longest_documents)
     last = scored * costs.exact_position + costs.finishing + costs.evaluation
     left = max(costs.step, budget - costs.gone - last)
-    evaluations = _evaluations(left, costs.evaluation)
-    steps = max(1, int((left - evaluations * costs.evaluation) / costs.step))
-    return Plan(steps, max(1, -(-steps // evaluations)), limit, last)
+    most_steps = int(min(sys.maxsize, max(1.0, most_passes * windows)))
+    evaluations = _evaluations(min(left, most_steps * costs.step), costs.evaluation)
+    steps = min(most_steps, max(1, int((left - evaluations * costs.evaluation) / costs.step)))
+    return Plan(steps, max(1, -(-steps // evaluations)), limit, last, most_steps)
 
 
 def replanned(plan: Plan, config: TrainingConfig, step: int, seconds: float, costs: tuple[float, float]) -> Plan:
@@ -82,7 +86,7 @@ def replanned(plan: Plan, config: TrainingConfig, step: int, seconds: float, cos
         return plan
     each = costs[0] + costs[1] / plan.evaluate_every
     left = (config.minutes * 60 - seconds - plan.last_seconds) / max(each, 1e-9)
-    return replace(plan, steps=step + max(0, int(left)))
+    return replace(plan, steps=max(step, min(plan.most_steps, step + int(left))))
 
 
 def _limit(longest: list[int], positions: int) -> int:

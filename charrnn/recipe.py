@@ -5,6 +5,7 @@ The figures behind the numbers are in tests/bench/README.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import NamedTuple
 
@@ -28,22 +29,31 @@ SHAPES = {
     "rnn": Shape(1, 256, 768),
 }
 SMALL, SMALL_TEXT = Shape(2, 128, 256), 30_000  # tokens
+BATCH, SMALL_BATCH = 32, 8
 # A network that reads the same again and again learns it by heart, unless it is hindered.
 PASSES = (1, 4, 8, 16, 64)
 DROPOUT = (0.0, 0.1, 0.2, 0.3, 0.5)
+MOST_PASSES = {"mingru": 40.0}  # then it only unlearns; others need more, and keep their best
 DIALOGUE_DROPOUT = 0.05  # answers are to be learned by heart
 DECAY = {"mingru": 0.5}
 OTHER_DECAY = 0.01
 
 
 def shaped(config: TrainingConfig, tokens: int) -> TrainingConfig:
-    """The settings with a shape and its decay, for so many tokens of text to train on."""
-    shape = SMALL if tokens < SMALL_TEXT and config.cell == "mingru" else SHAPES[config.cell]
+    """The settings with a shape, its decay and a batch, for so many tokens of text to train on."""
+    small = tokens < SMALL_TEXT and config.cell == "mingru"
+    shape = SMALL if small else SHAPES[config.cell]
     width = config.width or shape.width
     feedforward = shape.feedforward * width // shape.width if config.feedforward < 0 else config.feedforward
     decay = DECAY.get(config.cell, OTHER_DECAY) if config.weight_decay < 0 else config.weight_decay
     layers = config.layers or shape.layers
-    return replace(config, layers=layers, width=width, feedforward=feedforward, weight_decay=decay)
+    batch = config.batch or (SMALL_BATCH if small else BATCH)
+    return replace(config, layers=layers, width=width, feedforward=feedforward, weight_decay=decay, batch=batch)
+
+
+def most_passes(config: TrainingConfig) -> float:
+    """How often a budget of minutes reads the text at most; it may end early."""
+    return MOST_PASSES.get(config.cell, math.inf)
 
 
 def architecture(config: TrainingConfig, vocabulary: int, *, dialogue: bool) -> ModelConfig:

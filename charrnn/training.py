@@ -58,7 +58,7 @@ from charrnn.planning import (
     replanned,
     time_steps,
 )
-from charrnn.recipe import architecture, regularised, shaped
+from charrnn.recipe import architecture, most_passes, regularised, shaped
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
 from charrnn.samples import draw_samples
 from charrnn.tokens import Windows
@@ -124,7 +124,7 @@ class Trainer:
             trainer._learned = learn_summary(
                 trainer.objective.contrast, torch.from_numpy(trainer.answers.rarity()), trainer.model, config
             )
-        trainer.plan = make_plan(config, trainer._measure(), trainer.windows.windows)
+        trainer.plan = make_plan(config, trainer._measure(), trainer.windows.windows, most_passes(config))
         passes = trainer.plan.steps / trainer.windows.windows
         trainer.config = regularised(config, passes, dialogue=trainer.model.summary > 0)
         trainer._reset(weights)  # calibration leaves no trace in weights or generators

@@ -275,6 +275,11 @@ def test_minutes_are_kept(dataset, tmp_path):
         gone=10, step=0.1, evaluation=2, finishing=0, exact_position=0.001, longest_documents=[200_000, 40_000]
     )
     assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 15_000
+    # A text too short to be worth the time ends early, and the clock cannot lengthen it; epochs can.
+    short = make_plan(TrainingConfig(minutes=5), costs, windows=50, most_passes=40)
+    assert (short.steps, short.most_steps) == (2000, 2000)
+    assert replanned(short, TrainingConfig(minutes=5), 100, 30.0, (0.01, 1.0)).steps == 2000
+    assert make_plan(TrainingConfig(epochs=90), costs, windows=50, most_passes=40).steps == 4500
     assert make_plan(TrainingConfig(epochs=2.5), costs, windows=50).steps == 125
     assert make_plan(TrainingConfig(steps=7), costs, windows=50).steps == 7
 
