@@ -101,7 +101,7 @@ class RNN(GatedCell):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Cell.forward`."""
-        h = _apply(_TanhRecurrence, self.project(x), self.w_h, state[0])
+        h = apply(_TanhRecurrence, self.project(x), self.w_h, state[0])
         return h, (h[-1].detach(),)
 
 
@@ -123,7 +123,7 @@ class LSTM(GatedCell):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Cell.forward`; the state is h and c."""
-        h, c = _apply(_LSTMRecurrence, self.project(x), self.w_h, *state)
+        h, c = apply(_LSTMRecurrence, self.project(x), self.w_h, *state)
         return h, (h[-1].detach(), c)
 
 
@@ -147,11 +147,11 @@ class GRU(GatedCell):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Cell.forward`."""
-        h = _apply(_GRURecurrence, self.project(x), self.w_h, self.b_hn, state[0])
+        h = apply(_GRURecurrence, self.project(x), self.w_h, self.b_hn, state[0])
         return h, (h[-1].detach(),)
 
 
-def _apply(function: type[torch.autograd.Function], *tensors: Tensor) -> Any:
+def apply(function: type[torch.autograd.Function], *tensors: Tensor) -> Any:
     """`function.apply`, which torch leaves untyped."""
     return function.apply(*tensors)  # type: ignore[no-untyped-call]
 

@@ -110,7 +110,10 @@ class ChatSession:
     def remembers(self, remembers: bool) -> None:
         self._remembers = remembers
         for stream in list(self._streams.values()):
-            stream.memory = self._model.memory if remembers else None
+            self._remind(stream)
+
+    def _remind(self, stream: Stream) -> None:
+        stream.memory = self._model.memory if self._remembers else None
 
     def reset(self) -> None:
         """Begin a new conversation: no turns, zero state."""
@@ -135,7 +138,7 @@ class ChatSession:
         turn = Turn(self.mode, text, seed, config.temperature)
         self._turns.append(turn)
         stream = self._streams.setdefault(self.mode, self._model.stream())
-        self.remembers = self.remembers  # also of a new stream
+        self._remind(stream)
         started = time.monotonic()
         for piece in self._answer(stream, text, np.random.default_rng(seed)):
             turn.add(piece, time.monotonic() - started)

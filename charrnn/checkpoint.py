@@ -1,6 +1,6 @@
 """A model folder: written whole or not at all, and read without trust.
 
-    config.json          architecture, training settings, corpus, versions, held-out figure, hashes of the two below
+    config.json          architecture, training settings, corpus, versions, held-out figures, hashes of the three below
     model.safetensors    the weights, by the names of `engine.parameter_shapes`
     memory.safetensors   the training text as an n-gram model, and its gate; not of every model
     tokenizer.model      SentencePiece
@@ -234,10 +234,9 @@ def _read_memory(file: Path, vocabulary: int) -> Memory:
             if parts[name].shape != wanted or parts[name].dtype != np.float32 or not np.isfinite(parts[name]).all():
                 raise ModelError(f"{file}: {name} is not what a gate has")
         tokens, positions = parts.pop("tokens"), parts.pop("positions")
-        kinds = (np.uint16, np.uint32), (np.uint32,)
         for name, numbers, limit, allowed in (
-            ("tokens", tokens, vocabulary, kinds[0]),
-            ("positions", positions, len(tokens), kinds[1]),
+            ("tokens", tokens, vocabulary, (np.uint16, np.uint32)),
+            ("positions", positions, len(tokens), (np.uint32,)),
         ):
             if numbers.ndim != 1 or numbers.dtype not in allowed or len(numbers) != len(tokens) or not len(numbers):
                 raise ModelError(f"{file}: its {name} have another shape or type than a memory's")

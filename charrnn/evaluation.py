@@ -17,7 +17,7 @@ import numpy as np
 from charrnn.corpus import Document
 from charrnn.engine import BUCKETS, Array, Engine, Ids
 from charrnn.errors import CorpusError
-from charrnn.memory import CACHED, Memory
+from charrnn.memory import CACHED, History, Memory
 from charrnn.question import Asked
 from charrnn.tokenizer import Tokenizer
 
@@ -95,7 +95,7 @@ class _Scorer:
     def __init__(self, engine: Engine, memory: Memory | None, mark: int, summary: Array | None = None) -> None:
         self._engine = engine
         self._memory = memory
-        self._before: list[int] = []
+        self._history = History()
         self._state = engine.initial_state(1)
         self._last = mark
         self._summary = summary
@@ -105,7 +105,8 @@ class _Scorer:
         targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
         bits = np.zeros(3 if self._memory else 1)
-        read = np.array([*self._before, *inputs.tolist()], np.int64)
+        before = len(self._history.tokens())
+        read = np.concatenate([self._history.tokens(), inputs])
         for start in range(0, len(targets), POSITIONS):
             window = slice(start, start + POSITIONS)
             h, self._state = self._engine.advance(inputs[window, None], self._state, self._summary)
@@ -113,11 +114,11 @@ class _Scorer:
             if self._memory is None:
                 bits += token_bits(logits, targets[window])
             else:
-                first = len(self._before) + start + 1
+                first = before + start + 1
                 histories = [read[max(0, end - CACHED) : end] for end in range(first, first + len(logits))]
                 bits += self._memory.bits(logits, histories, targets[window])
+        self._history.extend(inputs)
         if ids:
-            self._before = read[-CACHED:].tolist()
             self._last = ids[-1]
         return [float(some) for some in bits]
 

@@ -215,7 +215,7 @@ class Experts:
         self._soft = np.exp(self._logits * np.float32(1 / SOFTER))
         self._sum, self._soft_sum = self._p.sum(axis=1), self._soft.sum(axis=1)
         self._found = found = ngrams.followers(histories)
-        N, K = found.counts.shape
+        N = len(logits)
         self.there = np.concatenate([np.ones((N, 2), np.bool_), found.counts > 0], axis=1)
         self.features = np.zeros((N, FEATURES), np.float32)
         # The entropy of the network's distribution, and the logarithm of its highest probability.
@@ -223,11 +223,11 @@ class Experts:
         self.features[:, 1] = -np.log(self._sum)
         # For each order: logarithms of the occurrences and of the different followers, the share of the favourite,
         # whether it is there, and the logarithm of what the network gives the favourite.
-        seen = self.features[:, 2:].reshape(N, 5, K)
+        seen = _by_column(self.features)
         seen[:, 0], seen[:, 3] = np.log1p(found.counts), found.counts > 0
         if len(found.cells):
             starts = np.flatnonzero(np.diff(found.cells, prepend=-1))
-            rows, orders = np.divmod(found.cells[starts], K)
+            rows, orders = np.divmod(found.cells[starts], COLUMNS)
             followers = np.diff(starts, append=len(found.cells))
             highest = np.maximum.reduceat(found.shares, starts)
             favourites = np.flatnonzero(found.shares == np.repeat(highest, followers))
@@ -238,7 +238,7 @@ class Experts:
     def without_cache(self) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Features, and which experts are there, if there were no cache."""
         features, there = self.features.copy(), self.there.copy()
-        features[:, 2:].reshape(len(features), 5, COLUMNS)[:, :, len(ORDERS) :] = 0
+        _by_column(features)[:, :, len(ORDERS) :] = 0
         there[:, 2 + len(ORDERS) :] = False
         return features, there
 
@@ -270,6 +270,11 @@ class Experts:
         rows, orders = np.divmod(found.cells, COLUMNS)
         p += np.bincount(rows * V + found.tokens, weights[rows, 2 + orders] * found.shares, N * V).reshape(N, V)
         return np.asarray(p)
+
+
+def _by_column(features: Array) -> Array:
+    """Features (N, FEATURES) → the view of those that each column has, (N, 5, COLUMNS)."""
+    return features[:, 2:].reshape(len(features), 5, COLUMNS)
 
 
 class Memory:

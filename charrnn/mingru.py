@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from charrnn.cells import Cell, State
+from charrnn.cells import Cell, State, apply
 from charrnn.config import ModelConfig
 from charrnn.engine import EPSILON, TAPS
 
@@ -80,11 +80,11 @@ class MinGRU(Cell):
         """x (T, B, D) and the state before it → x with what the branches add, and the state after it."""
         h, tail = state
         y = torch.cat([tail.transpose(0, 1).to(x.dtype), norm(x, self.norm)])
-        mixed = _apply(_Convolution, y, self.taps)
-        gated, h = _apply(_GatedBlend, functional.linear(mixed, self.w_in), self.b_z, h)
+        mixed = apply(_Convolution, y, self.taps)
+        gated, h = apply(_GatedBlend, functional.linear(mixed, self.w_in), self.b_z, h)
         x = x + self.dropout(functional.linear(gated, self.w_out))
         if self.feedforward:
-            gated = _apply(_GatedProduct, functional.linear(norm(x, self.feedforward_norm), self.v_in))
+            gated = apply(_GatedProduct, functional.linear(norm(x, self.feedforward_norm), self.v_in))
             x = x + self.dropout(functional.linear(gated, self.v_out))
         return x, (h, y[len(y) - TAPS + 1 :].detach().transpose(0, 1).to(self.b_z.dtype))
 
@@ -92,11 +92,6 @@ class MinGRU(Cell):
 def norm(x: Tensor, gain: Tensor | None = None) -> Tensor:
     """(x − mean) / deviation, times a gain (D): x (…, D). Torch has it as one call, which RMSNorm is not."""
     return functional.layer_norm(x, x.shape[-1:], None if gain is None else gain.to(x.dtype), None, EPSILON)
-
-
-def _apply(function: type[torch.autograd.Function], *tensors: Tensor) -> Any:
-    """`function.apply`, which torch leaves untyped."""
-    return function.apply(*tensors)  # type: ignore[no-untyped-call]
 
 
 class _Convolution(torch.autograd.Function):

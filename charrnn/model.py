@@ -16,6 +16,7 @@ from charrnn.config import ModelConfig, SamplingConfig
 from charrnn.engine import Engine
 from charrnn.evaluation import Scores, TextScore, score_text
 from charrnn.generation import Piece, Stream, first_characters, with_seed
+from charrnn.memory import Memory
 from charrnn.paths import find_model
 from charrnn.tokenizer import Tokenizer
 
@@ -35,6 +36,11 @@ class LanguageModel:
         """Whether the memory has its say where nothing else is asked for."""
 
     @property
+    def remembered(self) -> Memory | None:
+        """The memory, if it has its say."""
+        return self.memory if self.remembers else None
+
+    @property
     def name(self) -> str:
         """What to call it: its own name, or its folder's."""
         return str(self.info.get("name") or self.path.absolute().name)
@@ -46,7 +52,7 @@ class LanguageModel:
 
     def stream(self) -> Stream:
         """The beginning of a document: zero state, document mark read."""
-        return Stream(self.engine, self.tokenizer, self.memory if self.remembers else None)
+        return Stream(self.engine, self.tokenizer, self.remembered)
 
     def pieces(self, prompt: str = "", sampling: SamplingConfig | None = None) -> Iterator[Piece]:
         """Continue a prompt without end; each piece with what was drawn."""
@@ -70,12 +76,11 @@ class LanguageModel:
 
     def score(self, text: str) -> TextScore:
         """What the text costs under the model, from a zero state and the document mark, every character paid for."""
-        scores = self.scores(text)
-        return scores.whole if self.remembers else scores.alone
+        return self.scores(text).whole
 
     def scores(self, text: str) -> Scores:
-        """The same without the memory, with it, and with the cache, if the model has a memory."""
-        return score_text(self.engine, self.tokenizer, text, self.memory)
+        """The same by the network alone and, if the memory has its say, with it and with the cache."""
+        return score_text(self.engine, self.tokenizer, text, self.remembered)
 
     def bits_per_character(self, text: str) -> float:
         """Total bits of the text / its number of Unicode characters."""

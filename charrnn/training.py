@@ -278,8 +278,9 @@ class Trainer:
         self, weights: bytes, scores: Scores | None = None, memory: Memory | None = None
     ) -> dict[str, bytes]:
         name = self.path.absolute().name
-        settings = self.config, self.asked
-        known = model_info(*settings, self.dataset, self.progress, self.plan, self.precision, name, scores)
+        known = model_info(
+            self.config, self.asked, self.dataset, self.progress, self.plan, self.precision, name, scores
+        )
         info = {"model": asdict(self.network.config), **known}
         guarded = {WEIGHTS: weights, TOKENIZER: self.dataset.tokenizer.model}
         if memory is not None:
@@ -338,7 +339,8 @@ class Trainer:
         return self.progress.epoch + self.progress.index / self.windows.windows
 
     def _stepped(self, rate: StepClock) -> Stepped:
-        p, steps, seconds = self.progress, self.plan.steps, rate.seconds_a_step()
+        p, steps = self.progress, self.plan.steps
+        seconds = rate.seconds_a_step()
         return Stepped(
             step=p.step,
             steps=steps,

@@ -59,11 +59,10 @@ def manuals(folder: Path) -> list[str]:
         name = path.name.lower()
         if path.is_symlink() or not path.is_file() or not re.search(r"\.(html?|txt)(\.gz)?$", name):
             continue
-        text = (gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()).decode(
-            "utf-8", "ignore"
-        )
-        lines = [line for line in prose(without_tags(text) if ".htm" in name else text) if line not in seen]
-        lines = list(dict.fromkeys(lines))
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8", "ignore")
+        found = prose(without_tags(text) if ".htm" in name else text)
+        lines = [line for line in dict.fromkeys(found) if line not in seen]
         seen.update(lines)
         if len(lines) >= 2:
             documents.append("\n".join(lines) + "\n")
