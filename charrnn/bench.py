@@ -7,31 +7,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.errors import TrainingError
 
 WRITTEN = 1000  # characters, to time generation
-
-
 HEAD = ("run", "bits per character", "with memory", "tokens/s", "million parameters", "writes characters/s", "seconds")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came of `charrnn train`."""
+    """What came of `charrnn train`, or of another program."""
 
     bits_per_character: float
     """Held out, by the network alone."""
     with_memory: float | None
-    with_cache: float | None
     tokens_per_second: float
     parameters: int
     seconds: float
     """All told, from the call to the end."""
-    characters_per_second: float
+    characters_per_second: float | None
     """Written by the network alone, one text."""
     curve: list[tuple[float, float]]
     """Seconds and held-out bits per character on the way."""
@@ -44,7 +41,7 @@ class Run:
             f"{self.with_memory:.3f}" if self.with_memory is not None else "",
             f"{self.tokens_per_second:,.0f}",
             f"{self.parameters / 1e6:.2f}",
-            f"{self.characters_per_second:,.0f}",
+            f"{self.characters_per_second:,.0f}" if self.characters_per_second is not None else "",
             f"{self.seconds:.0f}",
         )
 
@@ -69,20 +66,13 @@ def train_run(words: Sequence[str]) -> Run:
     writing = time.monotonic() - started
     training, info = model.info["training"], model.info
     tokens = rows[-1]["step"] * training["batch"] * training["window"]
-    memory, cache = info["held_out_with_memory"], info["held_out_with_cache"]
+    memory = info["held_out_with_memory"]
     return Run(
         bits_per_character=info["held_out"]["bits_per_character"],
         with_memory=memory and memory["bits_per_character"],
-        with_cache=cache and cache["bits_per_character"],
         tokens_per_second=tokens / (rows[-1]["seconds"] - rows[0]["seconds"]),
         parameters=sum(w.size for w in model.weights.values()),
         seconds=seconds,
         characters_per_second=written / writing,
         curve=[(row["seconds"], row["held_out_bits_per_character"]) for row in rows],
     )
-
-
-def bench(sources: Sequence[str], cells: Sequence[str], minutes: float) -> Iterator[tuple[str, Run]]:
-    """The runs, one after another."""
-    for cell in cells:
-        yield cell, train_run([*sources, "--cell", cell, "--minutes", str(minutes)])

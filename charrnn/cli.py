@@ -1,6 +1,6 @@
-"""The commands: parse, call, print. No logic of its own; heavy modules are imported inside the commands.
+"""The command line: words to a command, and whatever goes wrong to one line and an exit code.
 
-Figures go to standard output, talk to standard error. Exit codes: 0 done, 1 failed, 2 a wrong call, 130 interrupted.
+0 done, 1 failed, 2 a wrong call, 130 interrupted. What the commands do is in `commands`.
 """
 
 from __future__ import annotations
@@ -9,27 +9,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 from cyclopts.config import Toml
 
-from charrnn import __version__
-from charrnn.chat import DRAFTS
-from charrnn.config import SamplingConfig, TrainingConfig
-from charrnn.console import hide_dash, named_sources, print_json, read_prompt, restore_dash, write_text
+from charrnn import __version__, commands
+from charrnn.commands import FAILED, OK
+from charrnn.console import hide_dash
 from charrnn.errors import CharRNNError, UsageError
 
-OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
-LONGEST_ANSWER = 2000
-MEMORY = False  # in generation: see the README
-
-Flat = Parameter(name="*")
-ModelName = Annotated[
-    str | None, Parameter(name=["--model", "-m"], help="Model folder or name; none: the one that ships.")
-]
-
-MemoryToo = Annotated[bool, Parameter(name="--memory", help="With the model's n-gram memory, if it has one.")]
+WRONG_CALL, INTERRUPTED = 2, 130
 
 app = App(
     name="charrnn",
@@ -37,293 +26,10 @@ app = App(
     help="A Chinese text-generating chatbot in the terminal, on a recurrent network that you can train yourself.",
     help_epilogue="Add --debug to any command to see where an error comes from.",
 )
-
-
-@app.command
-def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
-    """Open the terminal app and talk to a model.
-
-    Example: charrnn chat -m models/mine
-    """
-    from charrnn.paths import find_model
-
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("chat needs a terminal; for scripts there are charrnn ask and charrnn generate")
-    path = find_model(model)
-    from tui import run_app
-
-    def open_session() -> Any:
-        from charrnn.model import load
-
-        return load(path, memory=memory).chat()
-
-    return run_app(open_session)
-
-
-@app.command
-def generate(
-    prompt: str = "",
-    /,
-    *,
-    model: ModelName = None,
-    memory: MemoryToo = MEMORY,
-    length: int = 300,
-    stop: str = "",
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
-) -> int:
-    """Continue a prompt; characters are written as they are chosen.
-
-    Example: charrnn generate 循环神经网络 --length 200 --temperature 0.7 --seed 1
-
-    Parameters
-    ----------
-    prompt
-        The text to continue, of any characters, also none; - takes it from standard input.
-    length
-        How many characters to write; 0 goes on until Ctrl+C.
-    stop
-        End before this text.
-    as_json
-        One object with the text and its seed, for programs.
-    """
-    from charrnn.generation import text_until, with_seed
-    from charrnn.model import load
-
-    if length < 0:
-        raise UsageError(f"length must be 0 (without end) or more, not {length}")
-    if as_json and not length:
-        raise UsageError("--json needs an end: give a --length above 0")
-    prompt = read_prompt(prompt)
-    language_model = load(model, memory=memory)
-    sampling, seed = with_seed(sampling)
-    texts = text_until(language_model.generate(prompt, length=length or None, sampling=sampling), stop)
-    if as_json:
-        print_json({"prompt": prompt, "text": "".join(texts), "seed": seed, "model": language_model.name})
-    else:
-        write_text(texts)
-    return OK
-
-
-@app.command
-def ask(
-    question: str,
-    /,
-    *,
-    model: ModelName = None,
-    memory: MemoryToo = MEMORY,
-    length: int = LONGEST_ANSWER,
-    drafts: int = DRAFTS,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
-) -> int:
-    """Ask one question; the answer ends by itself.
-
-    Example: charrnn ask 什么是隐藏状态？ --temperature 0.5
-
-    Parameters
-    ----------
-    question
-        The question; - takes it from standard input.
-    length
-        The most characters to write.
-    drafts
-        Beginnings drawn side by side, of which the one that tells most of its question is kept; 1 draws just one.
-    as_json
-        One object with the answer and its seed, for programs.
-    """
-    from charrnn.generation import first_characters
-    from charrnn.model import load
-
-    question = read_prompt(question)
-    session = load(model, memory=memory).chat(sampling, drafts)
-    session.mode = "chat"
-    texts = first_characters((piece.text for piece in session.say(question)), length)
-    if as_json:
-        answer = "".join(texts)
-        print_json({"question": question, "answer": answer, "seed": session.turns[-1].seed, "model": session.title})
-    else:
-        write_text(texts)
-    return OK
-
-
-@app.command(name="eval")
-def evaluate(
-    *files: str,
-    model: ModelName = None,
-    memory: MemoryToo = True,
-    errors: Literal["strict", "replace"] = "strict",
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Say what texts cost under a model: bits per character, bits per byte, perplexity.
-
-    Example: charrnn eval novel.txt -m models/mine
-
-    Parameters
-    ----------
-    files
-        Files, folders, bundled corpora, or - for standard input.
-    errors
-        What to do with bytes that are no text: strict or replace.
-    as_json
-        One object, for programs.
-    """
-    from charrnn.corpus import read_corpus
-    from charrnn.evaluation import score_documents
-    from charrnn.model import load
-
-    sources = named_sources(files)
-    language_model = load(model, memory=memory)
-    engine, tokenizer = language_model.engine, language_model.tokenizer
-    remembered = language_model.memory if memory else None
-    scores = score_documents(engine, tokenizer, read_corpus(sources, errors=errors), remembered)
-    score = scores.whole
-    figures = {
-        "bits_per_character": score.bits_per_character,
-        **({"without_memory": scores.alone.bits_per_character} if scores.with_memory else {}),
-        **({"with_cache": scores.with_cache.bits_per_character} if scores.with_cache else {}),
-        "bits_per_byte": score.bits_per_byte,
-        "perplexity_per_token": score.perplexity,
-        "characters": score.characters,
-        "tokens": score.tokens,
-    }
-    if as_json:
-        print_json({**figures, "model": language_model.name})
-    else:
-        for name, value in figures.items():
-            print(f"{name.replace('_', ' '):<22}{value:,.4f}" if isinstance(value, float) else f"{name:<22}{value:,}")
-    return OK
-
-
-@app.command
-def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """Say what a model is, what it was trained on, how well it does, and its files' hashes.
-
-    Parameters
-    ----------
-    as_json
-        The model's config as it is stored, with the hashes.
-    """
-    from charrnn.card import card_rows
-    from charrnn.checkpoint import file_hashes, read_model
-    from charrnn.paths import find_model
-
-    stored = read_model(find_model(model))
-    hashes = file_hashes(stored.path)
-    if as_json:
-        print_json({**stored.info, "path": str(stored.path), "files": hashes})
-        return OK
-    parameters = sum(w.size for w in stored.weights.values())
-    rows = [("model", str(stored.path)), ("parameters", f"{parameters:,}"), *card_rows(stored.info)]
-    for name, value in [*rows, *(("sha256 " + name, digest) for name, digest in hashes.items())]:
-        print(f"{name:<28}{value}")
-    return OK
-
-
-@app.command
-def corpus(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """Say what the bundled corpora hold, and whether they keep their rules; 1 where they do not.
-
-    Parameters
-    ----------
-    as_json
-        One object, for programs.
-    """
-    from dataclasses import asdict
-
-    from charrnn.corpus import bundled_root
-    from charrnn.corpus_report import examine
-
-    report = examine(bundled_root())
-    if as_json:
-        print_json(asdict(report))
-    else:
-        for name, value in report.rows():
-            print(f"{name:<46}{value}")
-        for text, one, other in report.longest_repeats[:3]:
-            print(f"in {one} and in {other}: {text}")
-    for line in report.broken:
-        print(line, file=sys.stderr)
-    return FAILED if report.broken else OK
-
-
-@app.command
-def bench(*sources: str, minutes: float = 1.0, cells: str = "mingru,gru,lstm,rnn") -> int:
-    """Train every cell on this machine for as many minutes, one after another, and print a table.
-
-    Example: charrnn bench novel.txt --minutes 5
-
-    Parameters
-    ----------
-    sources
-        Files, folders or bundled corpora; none: the bundled articles.
-    minutes
-        For each of them, all told.
-    cells
-        Which, separated by commas.
-    """
-    from charrnn.bench import HEAD
-    from charrnn.bench import bench as runs
-
-    print(" | ".join(HEAD))
-    for cell, run in runs(named_sources(sources or ("articles",)), cells.split(","), minutes):
-        print(" | ".join(run.row(cell)), flush=True)
-    return OK
-
-
-@app.command
-def train(
-    *sources: str,
-    out: Path | None = None,
-    valid: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    init_from: str | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    config_file: Annotated[Path | None, Parameter(name="--config")] = None,
-    config: Annotated[TrainingConfig, Flat] = TrainingConfig(),  # noqa: B008
-) -> int:
-    """Train a model on text: files, folders, or one of the bundled corpora (corpus, articles, dialogues, binary).
-
-    Example: charrnn train corpus
-    Example: charrnn train novel.txt notes/ --minutes 10 --cell gru --out models/mine
-
-    Parameters
-    ----------
-    sources
-        .txt, .md, .jsonl, .json, also .gz and .zst, folders of them, bundled names, or - for standard input.
-    out
-        The model folder; models/NAME after the first source if not given.
-    valid
-        Held-out text of your own, instead of a tenth of the sources.
-    resume
-        Go on with a run that was interrupted, exactly where it was saved; its settings are the saved ones.
-    init_from
-        Begin with the weights, the shape and the tokenizer of this model.
-    overwrite
-        Replace the model that stands at --out.
-    dry_run
-        Read, measure, say what would be done, and stop.
-    as_json
-        Reports for programs: one object a line on standard output.
-    config_file
-        A TOML file that sets options by the same names; the command line goes before it.
-    """
-    from charrnn.train_command import TrainingCall, run_training
-
-    call = TrainingCall(
-        sources=tuple(restore_dash(s) for s in sources),
-        config=config,
-        out=out,
-        valid=tuple(restore_dash(v) for v in valid),
-        resume=resume,
-        init_from=init_from,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
-    return run_training(call)
+for command in (commands.chat, commands.generate, commands.ask, commands.info, commands.corpus, commands.bench):
+    app.command(command)
+app.command(commands.evaluate, name="eval")
+app.command(commands.train)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

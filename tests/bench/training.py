@@ -23,7 +23,7 @@ from pathlib import Path
 from plot import line_plot
 from table import show
 
-from charrnn.bench import HEAD, train_run
+from charrnn.bench import HEAD, Run, train_run
 
 PEERS = ("char-rnn", "word-language-model", "nanogpt")
 CELLS = ("mingru", "gru", "lstm", "rnn")
@@ -68,26 +68,25 @@ def main() -> None:
     parser.add_argument("--runs", default=",".join((*COMPRESSORS, *PEERS, *CELLS)))
     parser.add_argument("--plot", help="bits against seconds, as an SVG file")
     given = parser.parse_args()
-    rows = [list(HEAD)]
+    rows = [HEAD]
     curves = {}
     for run in given.runs.split(","):
         name, _, options = run.partition(":")
         if name in COMPRESSORS:
             bits = bits_of_compressor(name, given.train, given.valid)
-            row = [f"{bits:.3f}" if bits is not None else "not installed", *[""] * 5]
+            row = (run, f"{bits:.3f}" if bits is not None else "not installed", *[""] * 5)
         elif name in PEERS:
             script = Path(__file__).with_name("peers.py")
             words = [sys.executable, script, name, given.train, given.valid, "--seconds", str(60 * given.minutes)]
             found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-            curves[run] = found["curve"]
-            figures = found["bits_per_character"], found["tokens_per_second"], found["parameters"] / 1e6
-            row = [f"{figures[0]:.3f}", "", f"{figures[1]:,.0f}", f"{figures[2]:.2f}", "", f"{60 * given.minutes:.0f}"]
+            figures = found["bits_per_character"], None, found["tokens_per_second"], found["parameters"]
+            peer = Run(*figures, seconds=60 * given.minutes, characters_per_second=None, curve=found["curve"])
+            curves[run], row = peer.curve, peer.row(run)
         else:
             words = [str(given.train), "--valid", str(given.valid), "--minutes", str(given.minutes), "--cell", name]
             found = train_run([*words, *shlex.split(options)])
-            curves[run] = found.curve
-            _, *row = found.row(run)
-        rows.append([run, *row])
+            curves[run], row = found.curve, found.row(run)
+        rows.append(row)
         print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
     show(rows)
     if given.plot:
