@@ -29,6 +29,7 @@ from charrnn.tokens import Ids, Piece, TokenFile
 PIECE = 512  # tokens of a piece of the quick score
 QUICK_TOKENS = 40_000  # scored at most by the quick score
 ROWS = 64  # pieces or documents side by side
+POSITIONS = 64  # of all rows, read at once
 LOGITS = 1 << 22  # at once, about: what a cache holds
 IGNORED = -100
 
@@ -160,16 +161,21 @@ def _predictions(
     training = network.training
     network.eval()
     state = network.initial_state(rows.inputs.shape[1])
-    positions = max(1, LOGITS // (rows.inputs.shape[1] * network.config.vocabulary))
-    for start in range(0, len(rows.inputs), positions):
-        window = slice(start, start + positions)
+    together = max(1, LOGITS // network.config.vocabulary)
+    for start in range(0, len(rows.inputs), POSITIONS):
+        window = slice(start, start + POSITIONS)
+        wanted = rows.targets[window] != IGNORED
         with torch.inference_mode():
             x, y, where = (torch.from_numpy(a[window]).to(device) for a in (rows.inputs, rows.targets, rows.where))
-            logits, state = network(x, state, network.summaries(where, rows.bags))
-            wanted = y != IGNORED
-            logits, targets = logits[wanted].float(), y[wanted]
-        before = []
-        for t, b in np.argwhere(rows.targets[window] != IGNORED).tolist() if histories else []:
-            before.append(rows.inputs[max(0, start + t + 1 - CACHED) : start + t + 1, b])
-        yield logits, targets, before
+            h, state = network.hidden(x, state, network.summaries(where, rows.bags))
+            read = torch.from_numpy(wanted).to(device)
+            chunks = zip(*(torch.split(some[read], together) for some in (h, y)), strict=True)
+        places = np.argwhere(wanted)
+        for i, (h_some, targets) in enumerate(chunks):
+            before = []
+            for t, b in places[i * together : (i + 1) * together].tolist() if histories else []:
+                before.append(rows.inputs[max(0, start + t + 1 - CACHED) : start + t + 1, b])
+            with torch.inference_mode():
+                logits = network.logits(h_some).float()
+            yield logits, targets, before
     network.train(training)

@@ -170,4 +170,9 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, state: list[State], summary: Tensor | None = None) -> tuple[Tensor, list[State]]:
         """Token ids (T, B), the state before them and summaries → logits (T, B, V) and the state after them."""
         h, after = self.hidden(ids, state, summary)
-        return self.head(h) * self.config.sharpness, after
+        return self.logits(h), after
+
+    def logits(self, h: Tensor) -> Tensor:
+        """What the head makes of (…, D): (…, V)."""
+        logits: Tensor = self.head(h) * self.config.sharpness
+        return logits

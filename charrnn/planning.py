@@ -18,7 +18,7 @@ from charrnn.errors import TrainingError
 FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 40
 LONGEST_UNSAVED = 180.0  # seconds of training at risk between two saves
 EVALUATION_SHARE = 0.05  # of the time, for evaluating and saving on the way
-EXACT_SHARE = 0.1  # of the time, for the last evaluation
+EXACT_SHARE = 0.05  # of the time, for the last evaluation
 CALIBRATION_SHARE, LONGEST_CALIBRATION = 0.02, 5.0
 WARM_UP_STEPS = 2
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -56,8 +56,8 @@ class Costs:
 def make_plan(config: TrainingConfig, costs: Costs, windows: int, most_passes: float = math.inf) -> Plan:
     """Steps and evaluations for a budget; `windows` are those of an epoch, and minutes may buy `most_passes` of them.
 
-    Steps and epochs score the whole held-out text at the end. Minutes give the last evaluation at most a tenth of
-    their time, and training what is left.
+    Steps and epochs score the whole held-out text at the end. Minutes give the last evaluation at most a twentieth
+    of their time, and training what is left.
     """
     everything = sum(costs.longest_documents)
     if config.steps or config.epochs:

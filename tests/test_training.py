@@ -270,11 +270,11 @@ def test_minutes_are_kept(dataset, tmp_path):
     spent = costs.gone + plan.steps * costs.step + evaluations * costs.evaluation + plan.last_seconds
     assert 0.97 * 300 < spent <= 300
     assert plan.exact_limit is None
-    # A held-out text too long for a tenth of the time is scored in part.
+    # A held-out text too long for a twentieth of the time is scored in part.
     long = Costs(
         gone=10, step=0.1, evaluation=2, finishing=0, exact_position=0.001, longest_documents=[200_000, 40_000]
     )
-    assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 15_000
+    assert make_plan(TrainingConfig(minutes=5), long, windows=50).exact_limit == 7_500
     # A text too short to be worth the time ends early, and the clock cannot lengthen it; epochs can.
     short = make_plan(TrainingConfig(minutes=5), costs, windows=50, most_passes=40)
     assert (short.steps, short.most_steps) == (2000, 2000)
