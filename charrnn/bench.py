@@ -14,7 +14,16 @@ from pathlib import Path
 from charrnn.errors import TrainingError
 
 WRITTEN = 1000  # characters, to time generation
-HEAD = ("run", "bits per character", "with memory", "tokens/s", "million parameters", "writes characters/s", "seconds")
+HEAD = (
+    "run",
+    "bits per character",
+    "with memory",
+    "and cache",
+    "tokens/s",
+    "million parameters",
+    "writes characters/s",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,8 @@ class Run:
     bits_per_character: float
     """Held out, by the network alone."""
     with_memory: float | None
+    with_cache: float | None
+    """With what it has read of the held-out text, too."""
     tokens_per_second: float
     parameters: int
     seconds: float
@@ -38,7 +49,7 @@ class Run:
         return (
             name,
             f"{self.bits_per_character:.3f}",
-            f"{self.with_memory:.3f}" if self.with_memory is not None else "",
+            *(f"{bits:.3f}" if bits is not None else "" for bits in (self.with_memory, self.with_cache)),
             f"{self.tokens_per_second:,.0f}",
             f"{self.parameters / 1e6:.2f}",
             f"{self.characters_per_second:,.0f}" if self.characters_per_second is not None else "",
@@ -66,10 +77,11 @@ def train_run(words: Sequence[str]) -> Run:
     writing = time.monotonic() - started
     training, info = model.info["training"], model.info
     tokens = rows[-1]["step"] * training["batch"] * training["window"]
-    memory = info["held_out_with_memory"]
+    memory, cache = info["held_out_with_memory"], info["held_out_with_cache"]
     return Run(
         bits_per_character=info["held_out"]["bits_per_character"],
         with_memory=memory and memory["bits_per_character"],
+        with_cache=cache and cache["bits_per_character"],
         tokens_per_second=tokens / (rows[-1]["seconds"] - rows[0]["seconds"]),
         parameters=sum(w.size for w in model.weights.values()),
         seconds=seconds,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from charrnn.generation import Piece, Stream
+    from charrnn.memory import Memory
     from charrnn.model import LanguageModel
 
 Mode = Literal["chat", "continue"]
@@ -88,8 +89,9 @@ class ChatSession:
     def __init__(self, model: LanguageModel, sampling: SamplingConfig, drafts: int = DRAFTS) -> None:
         self.title = model.name
         self.can_chat = model.has_dialogue
-        self.has_memory = model.memory is not None
-        self._remembers = model.remembers
+        self.has_memory = model.has_memory
+        self.remembers = model.remembers
+        """Whether the memory beside the network has its say, from the next token on; from any thread."""
         self.mode: Mode = "chat" if self.can_chat else "continue"
         self.sampling = sampling
         self._model = model
@@ -100,20 +102,6 @@ class ChatSession:
     def turns(self) -> list[Turn]:
         """The conversation so far; the last one grows while it is generated."""
         return self._turns
-
-    @property
-    def remembers(self) -> bool:
-        """Whether the memory beside the network has its say, from the next token on."""
-        return self._remembers
-
-    @remembers.setter
-    def remembers(self, remembers: bool) -> None:
-        self._remembers = remembers
-        for stream in list(self._streams.values()):
-            self._remind(stream)
-
-    def _remind(self, stream: Stream) -> None:
-        stream.memory = self._model.memory if self._remembers else None
 
     def reset(self) -> None:
         """Begin a new conversation: no turns, zero state."""
@@ -138,13 +126,17 @@ class ChatSession:
         turn = Turn(self.mode, text, seed, config.temperature)
         self._turns.append(turn)
         stream = self._streams.setdefault(self.mode, self._model.stream())
-        self._remind(stream)
+        stream.memory = self._memory()
         started = time.monotonic()
         for piece in self._answer(stream, text, np.random.default_rng(seed)):
             turn.add(piece, time.monotonic() - started)
             yield piece
+            stream.memory = self._memory()
             started = time.monotonic()  # what the reader takes is not the model's time
         turn.stopped = False
+
+    def _memory(self) -> Memory | None:
+        return self._model.memory if self.remembers else None
 
     def _answer(self, stream: Stream, text: str, rng: np.random.Generator) -> Iterator[Piece]:
         tokenizer = self._model.tokenizer

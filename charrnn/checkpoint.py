@@ -31,7 +31,7 @@ from safetensors.numpy import load, save
 from charrnn.config import ModelConfig
 from charrnn.engine import Array, parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
-from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams
+from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.paths import CONFIG, readable, sibling
 from charrnn.tokenizer import Tokenizer
 
@@ -43,21 +43,34 @@ METRICS = "metrics.jsonl"
 CARD = "README.md"
 STATE_TENSORS = "training_state.safetensors"
 LARGEST_CONFIG = 4 << 20
+SCALE = ".scale"
 SLACK = 1 << 20  # of a weights file for its header
 LARGEST_MEMORY = (64 << 20) + SLACK
+SORTED_WHEN_READ = 2_000_000  # tokens: in about a second
 GATE_SHAPES = {"w_1": (FEATURES, None), "b_1": (None,), "w_2": (None, EXPERTS), "b_2": (EXPERTS,)}
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What a model folder holds, checked."""
+    """What a model folder holds, checked; the memory, which not every use needs, when it is read."""
 
     path: Path
     config: ModelConfig
     info: dict[str, Any]
     weights: dict[str, Array]
     tokenizer: Tokenizer
-    memory: Memory | None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether there is one to read: it holds a text, and may have been taken out."""
+        hashes = self.info["sha256"]
+        return MEMORY in hashes and (_folder(self.path) / MEMORY).exists()
+
+    def read_memory(self) -> Memory:
+        """The n-gram memory, checked. ModelError says what is wrong."""
+        file = _folder(self.path) / MEMORY
+        _checked(file, self.info, most=LARGEST_MEMORY, keep=False)
+        return _read_memory(file, self.config.vocabulary)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -129,19 +142,38 @@ def rehearse_writing(path: Path, files: Mapping[str, bytes]) -> None:
 
 def rounded(weights: Mapping[str, Array], store: str) -> dict[str, Array]:
     """The weights as they read back after being stored."""
-    return {name: array.astype(np.float32) for name, array in load(weights_bytes(weights, store)).items()}
+    stored = load(weights_bytes(weights, store))
+    return {name: _unpacked(stored[name], stored.get(name + SCALE)) for name in weights}
 
 
 def weights_bytes(weights: Mapping[str, np.ndarray[Any, Any]], store: str) -> bytes:
-    """The weights as a safetensors file in float16 or float32; float32 if a number is too large for the other."""
-    if store == "float16" and all(np.abs(w).max(initial=0) < 65504 for w in weights.values()):
-        return save({name: np.ascontiguousarray(w, np.float16) for name, w in weights.items()})
-    return save({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
+    """The weights as a safetensors file: float32; float16, if no number is too large for it; or matrices in int8.
+
+    A row w of those is round(w / s), with s = max |w| / 127 beside it.
+    """
+    if store == "float32" or not all(np.abs(w).max(initial=0) < 65504 for w in weights.values()):
+        return save({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
+    packed: dict[str, np.ndarray[Any, Any]] = {}
+    for name, w in weights.items():
+        if store == "int8" and w.ndim == 2:
+            scale = np.abs(w).max(axis=1, initial=1e-12).astype(np.float32) / np.float32(127)
+            packed[name], packed[name + SCALE] = np.rint(w / scale[:, None]).astype(np.int8), scale
+        else:
+            packed[name] = np.ascontiguousarray(w, np.float16)
+    return save(packed)
+
+
+def _unpacked(stored: np.ndarray[Any, Any], scale: Array | None) -> Array:
+    weights = stored.astype(np.float32)
+    return weights if scale is None else weights * scale[:, None]
 
 
 def memory_bytes(memory: Memory) -> bytes:
-    """The memory as a safetensors file."""
-    parts = {"tokens": memory.ngrams.tokens, "positions": memory.ngrams.positions, **asdict(memory.gate)}
+    """The memory as a safetensors file; a short text's positions are sorted anew when it is read."""
+    ngrams = memory.ngrams
+    parts = {"tokens": ngrams.tokens, **asdict(memory.gate)}
+    if len(ngrams.tokens) > SORTED_WHEN_READ:
+        parts["positions"] = ngrams.positions
     return save({name: np.ascontiguousarray(part) for name, part in parts.items()})
 
 
@@ -153,13 +185,17 @@ def config_bytes(info: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
 
 def file_hashes(path: Path) -> dict[str, str]:
     """SHA-256 of every file of a model folder."""
-    folder = readable(path) or path
+    folder = _folder(path)
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir()) if f.is_file()}
+
+
+def _folder(path: Path) -> Path:
+    return readable(path) or path
 
 
 def read_info(path: Path) -> dict[str, Any]:
     """`config.json` of a model folder as a dictionary, its format checked. ModelError if it is not one."""
-    file = (readable(path) or path) / CONFIG
+    file = _folder(path) / CONFIG
     try:
         if file.stat().st_size > LARGEST_CONFIG:
             raise ModelError(f"{file}: too large to be a model's config")
@@ -183,9 +219,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def read_model(path: Path) -> StoredModel:
-    """A model folder, every file checked against its hash, the weights as float32. ModelError says what is wrong."""
+    """A model folder, checked against its hashes, the weights as float32. ModelError says what is wrong."""
     info = read_info(path)
-    folder = readable(path) or path
+    folder = _folder(path)
     try:
         config = ModelConfig(**info["model"])
         shapes = parameter_shapes(config)
@@ -197,11 +233,7 @@ def read_model(path: Path) -> StoredModel:
         raise ModelError(f"{path}: the tokenizer has {tokenizer.size} tokens and the network {config.vocabulary}")
     size = 4 * sum(int(np.prod(shape, dtype=np.float64)) for shape in shapes.values())
     _checked(folder / WEIGHTS, info, most=size + SLACK, keep=False)
-    memory = None
-    if MEMORY in info["sha256"] and (folder / MEMORY).exists():  # it holds a text, and may be taken out
-        _checked(folder / MEMORY, info, most=LARGEST_MEMORY, keep=False)
-        memory = _read_memory(folder / MEMORY, config.vocabulary)
-    return StoredModel(path, config, info, _read_weights(folder / WEIGHTS, shapes), tokenizer, memory)
+    return StoredModel(path, config, info, _read_weights(folder / WEIGHTS, shapes), tokenizer)
 
 
 def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = True) -> bytes:
@@ -227,37 +259,53 @@ def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = Tru
 def _read_memory(file: Path, vocabulary: int) -> Memory:
     try:
         with safe_open(file, framework="numpy") as tensors:
-            parts = {name: tensors.get_tensor(name) for name in ("tokens", "positions", *GATE_SHAPES)}
+            parts = {name: tensors.get_tensor(name) for name in ("tokens", *GATE_SHAPES)}
+            positions = tensors.get_tensor("positions") if "positions" in set(tensors.keys()) else None
         hidden = parts["b_1"].size
         for name, shape in GATE_SHAPES.items():
             wanted = tuple(hidden if size is None else size for size in shape)
             if parts[name].shape != wanted or parts[name].dtype != np.float32 or not np.isfinite(parts[name]).all():
                 raise ModelError(f"{file}: {name} is not what a gate has")
-        tokens, positions = parts.pop("tokens"), parts.pop("positions")
-        for name, numbers, limit, allowed in (
-            ("tokens", tokens, vocabulary, (np.uint16, np.uint32)),
-            ("positions", positions, len(tokens), (np.uint32,)),
-        ):
-            if numbers.ndim != 1 or numbers.dtype not in allowed or len(numbers) != len(tokens) or not len(numbers):
-                raise ModelError(f"{file}: its {name} have another shape or type than a memory's")
-            if int(numbers.max()) >= limit:
-                raise ModelError(f"{file}: its {name} reach beyond what there is")
+        tokens = parts.pop("tokens")
+        _check_numbers(file, "tokens", tokens, len(tokens) if tokens.ndim else 0, vocabulary)
+        if positions is None:
+            positions = sorted_by_context(tokens)
+        else:
+            _check_numbers(file, "positions", positions, len(tokens), len(tokens))
         return Memory(NGrams(tokens, positions, vocabulary), Gate(**parts))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
+
+
+def _check_numbers(file: Path, name: str, numbers: np.ndarray[Any, Any], count: int, limit: int) -> None:
+    """That these are so many numbers, one at least, below a limit."""
+    fits = numbers.shape == (count,) and count and numbers.dtype in (np.uint16, np.uint32)
+    if not fits:
+        raise ModelError(f"{file}: its {name} have another shape or type than a memory's")
+    if int(numbers.max()) >= limit:
+        raise ModelError(f"{file}: its {name} reach beyond what there is")
 
 
 def _read_weights(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     weights: dict[str, Array] = {}
     try:
         with safe_open(file, framework="numpy") as tensors:
-            if set(tensors.keys()) != set(shapes):
+            present = set(tensors.keys())
+            scales = {name: name + SCALE for name in shapes if name + SCALE in present}
+            if present != {*shapes, *scales.values()}:
                 raise ModelError(f"{file}: other tensors than the architecture has")
             for name, shape in shapes.items():
-                view = tensors.get_slice(name)
-                if tuple(view.get_shape()) != shape or view.get_dtype() not in ("F16", "F32"):
+                view, scale = tensors.get_slice(name), None
+                fits = tuple(view.get_shape()) == shape
+                if name in scales:
+                    scale = tensors.get_tensor(scales[name])
+                    fits &= view.get_dtype() == "I8" and len(shape) == 2
+                    fits &= scale.shape == shape[:1] and scale.dtype == np.float32 and bool(np.isfinite(scale).all())
+                else:
+                    fits &= view.get_dtype() in ("F16", "F32")
+                if not fits:
                     raise ModelError(f"{file}: tensor {name} has another shape or type than the architecture")
-                weights[name] = tensors.get_tensor(name).astype(np.float32)
+                weights[name] = _unpacked(tensors.get_tensor(name), scale)
                 if not np.isfinite(weights[name]).all():
                     raise ModelError(f"{file}: tensor {name} holds values that are not numbers")
     except (SafetensorError, OSError, ValueError) as error:

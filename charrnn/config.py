@@ -154,6 +154,8 @@ class TrainingConfig(Architecture):
     """Positions T of a window: the length of truncated back-propagation."""
     prose: float = 0.2
     """Share of the text outside dialogue that an epoch reads, another in every epoch, where there is dialogue."""
+    split: float = 0.1
+    """Share of the subwords that are read as two shorter ones after the first pass over a text without dialogue."""
     dropout: float = -1
     """Share of a layer's outputs dropped in training; -1 chooses it by how often the text is read."""
     forget: float = 0.65
@@ -196,8 +198,8 @@ class TrainingConfig(Architecture):
     """auto is cuda where there is one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of the matrix products; auto is bf16 where the processor is fast at it."""
-    store: Literal["float16", "float32"] = "float16"
-    """Number format of the finished model's weights."""
+    store: Literal["float16", "float32", "int8"] = "float16"
+    """Number format of the finished model's weights; int8 is that of matrices, each row with a scale of its own."""
 
     def kept(self, *, dialogue: bool) -> Literal["best", "last"]:
         """Which weights the finished model has."""
@@ -219,6 +221,7 @@ class TrainingConfig(Architecture):
             self.dropout == -1 or 0 <= self.dropout < 1,
             f"dropout must be -1 (chosen), or at least 0 and below 1, not {self.dropout}",
         )
+        _require(0 <= self.split <= 1, f"split must be between 0 and 1, not {self.split}")
         _require(0 <= self.forget < 1, f"forget must be at least 0 and below 1, not {self.forget}")
         _require(0 <= self.contrast < 10**6, f"contrast must be 0 (off) or more, not {self.contrast}")
         _require(0 <= self.candidates <= 2**20, f"candidates must be 0 (all) or more, not {self.candidates}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,19 @@ class LanguageModel:
         self.tokenizer: Tokenizer = stored.tokenizer
         self.weights = stored.weights
         self.engine = Engine(stored.config, stored.weights)
-        self.memory = stored.memory
-        self.remembers = memory and stored.memory is not None
+        self._stored = stored
+        self.remembers = memory and self.memory is not None
         """Whether the memory has its say where nothing else is asked for."""
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether an n-gram memory lies in its folder."""
+        return self._stored.has_memory
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """Its n-gram memory, if it has one, read when it is first asked for."""
+        return self._stored.read_memory() if self.has_memory else None
 
     @property
     def remembered(self) -> Memory | None:

@@ -119,6 +119,18 @@ class Tokenizer:
         """What a token adds to the text in UTF-8; nothing for a mark."""
         return self._bytes[id]
 
+    def halves(self) -> dict[int, tuple[int, int]]:
+        """Of each subword that two others spell, the two that are likeliest one after the other."""
+        processor = self._processor
+        texts = {self._pieces[i]: i for i in range(self.size) if not processor.is_byte(i) and self._bytes[i]}
+        found = {}
+        for text, id in texts.items():
+            cuts = [(texts.get(text[:k]), texts.get(text[k:])) for k in range(1, len(text))]
+            pairs = [(left, right) for left, right in cuts if left is not None and right is not None]
+            if pairs:
+                found[id] = max(pairs, key=lambda pair: sum(map(processor.get_score, pair)))
+        return found
+
     def decoder(self) -> IncrementalDecoder:
         """Decode a stream of ids as they come."""
         return IncrementalDecoder(self._bytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,9 +90,8 @@ class TokenFile:
         return self._tokens[first + start : first + stop].astype(np.int64)
 
     def frequencies(self, vocabulary: int) -> npt.NDArray[np.float64]:
-        """The share of each token, (V,), on a sample spread evenly; none is quite zero."""
-        every = max(1, len(self._tokens) // COUNTED)
-        counts = np.bincount(self._tokens[::every], minlength=vocabulary) + 0.5
+        """The share of each token, (V,), of a long text on a sample from everywhere; none is quite zero."""
+        counts = np.bincount(self.text(COUNTED), minlength=vocabulary) + 0.5
         return np.asarray(counts / counts.sum())
 
     def set_aside(self, most: int) -> tuple[TokenFile, TokenFile]:
@@ -107,6 +106,23 @@ class TokenFile:
         kept = self if self.total <= most else self._parted(SAMPLE_PIECE, -(-self.total // most))[1]
         pieces = [self._tokens[a:b] for a, b in zip(kept._starts, kept._stops, strict=True)]
         return np.concatenate([self._tokens[:0], *pieces])
+
+    def halved(self, halves: Mapping[int, tuple[int, int]], share: float, seed: Sequence[int]) -> TokenFile:
+        """The same documents, in memory, with a share of the tokens that have halves drawn and written as these: the
+        same text, spelled otherwise (subword regularisation, Kudo 2018; Provilkov et al. 2020)."""
+        tokens = np.asarray(self._tokens)
+        cuttable = np.zeros(1 + max(int(tokens.max(initial=0)), *halves), np.bool_)
+        parts = np.zeros((len(cuttable), 2), tokens.dtype)
+        for token, pair in halves.items():
+            cuttable[token], parts[token] = True, pair
+        drawn = cuttable[tokens] & (np.random.default_rng(seed).random(len(tokens)) < share)
+        places = np.concatenate([[0], np.cumsum(1 + drawn)])
+        other = copy.copy(self)
+        other._tokens = np.repeat(tokens, 1 + drawn)
+        cut = places[:-1][drawn]
+        other._tokens[cut], other._tokens[cut + 1] = parts[tokens[drawn]].T
+        other._starts, other._stops = places[self._starts], places[self._stops]
+        return other
 
     def _parted(self, piece: int, every: int) -> tuple[TokenFile, TokenFile]:
         """Of `every` pieces of so many tokens, all but one, and the one."""
@@ -149,6 +165,9 @@ class Windows:
     Stream b reads the b-th of B equal stretches of the permuted text, so that the state after a window is the state
     before the next. The few tokens past B equal stretches are another few in every epoch. Of documents that are
     `seldom` (a truth value for each) an epoch reads one of so many `parts`, the next one in the next epoch.
+
+    After the first epoch a share `split` of the tokens that have `halves` is spelled by these, others in every epoch;
+    the epoch is as long as before, and what it no longer holds is left out with the few tokens.
     """
 
     def __init__(
@@ -160,8 +179,11 @@ class Windows:
         seed: int,
         seldom: npt.NDArray[np.bool_] | None = None,
         parts: int = 1,
+        halves: Mapping[int, tuple[int, int]] | None = None,
+        split: float = 0.0,
     ) -> None:
-        self._tokens = tokens
+        self._tokens = self._spelled = tokens
+        self._halves, self._split = halves, split
         self._seed = seed
         self._parts = np.where(seldom, parts, 1) if seldom is not None else np.ones(len(tokens), np.int64)
         self._epoch = -1
@@ -181,7 +203,7 @@ class Windows:
         """Window `index` of an epoch: inputs and targets, each (T, B); the last of an epoch may be shorter."""
         block = np.empty((self._length(index) + 1, self.streams), np.int64)
         for stream, position, document, start, length in self.pieces(epoch, index, targets=True):
-            block[position : position + length, stream] = self._tokens.document(document, start, start + length)
+            block[position : position + length, stream] = self._spelled.document(document, start, start + length)
         return block[:-1], block[1:]
 
     def pieces(self, epoch: int, index: int, *, targets: bool = False) -> Iterator[Piece]:
@@ -197,6 +219,10 @@ class Windows:
     def _open(self, epoch: int) -> None:
         if epoch == self._epoch:
             return
+        if self._halves and self._split and epoch:
+            self._spelled = self._tokens.halved(self._halves, self._split, [self._seed, epoch])
+        else:
+            self._spelled = self._tokens
         self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._tokens))
         self._firsts, stops = self._bounds(epoch)[:, self._order]
         self._starts = np.concatenate([[0], np.cumsum(stops - self._firsts)])
@@ -204,7 +230,7 @@ class Windows:
 
     def _bounds(self, epoch: int) -> Offsets:
         """What an epoch reads of each document: its first position and the one after its last, (2, documents)."""
-        lengths, part = self._tokens.lengths(), (epoch + np.arange(len(self._tokens))) % self._parts
+        lengths, part = self._spelled.lengths(), (epoch + np.arange(len(self._tokens))) % self._parts
         return np.stack([lengths * part // self._parts, lengths * (part + 1) // self._parts])
 
     def _stretches(self, stream: int, first: int, length: int) -> Iterator[Piece]:

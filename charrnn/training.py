@@ -68,6 +68,7 @@ Weights = dict[str, np.ndarray[Any, Any]]
 
 MOST_SETBACKS = 3
 TYPICAL_PASSES = 8.0  # over the text, while their number is not known yet
+MOST_SPLIT = 5_000_000  # tokens that are spelled anew in every pass, in memory
 LOSS_MEMORY = 0.98  # of the running mean
 
 
@@ -95,6 +96,9 @@ class Trainer:
             seed=config.seed,
             seldom=self.answers.prose() if dataset.has_dialogue else None,
             parts=round(1 / config.prose),
+            # An answer's places are counted in tokens, and it is to be learned by heart.
+            halves=None if dataset.has_dialogue or tokens.total > MOST_SPLIT else dataset.tokenizer.halves(),
+            split=config.split,
         )
         self.objective = Objective(config, self.windows, self.answers, self.device, precision, turns)
         self._frequencies = tokens.frequencies(dataset.tokenizer.size)

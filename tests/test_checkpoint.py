@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 import charrnn
 from charrnn import checkpoint
-from charrnn.checkpoint import read_model, write_folder
+from charrnn.checkpoint import memory_bytes, read_model, rounded, weights_bytes, write_folder
 from charrnn.config import ModelConfig
 from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
@@ -90,12 +90,12 @@ def test_a_file_cut_anywhere_is_refused(model, name):
     for length in {0, 1, 7, 8, 9, *range(0, len(data) - 2, max(1, len(data) // 25)), len(data) - 2}:
         (model / name).write_bytes(data[:length])
         with pytest.raises(ModelError) as error:
-            read_model(model)
+            charrnn.load(model, memory=True)
         assert "\n" not in str(error.value)
     (model / name).unlink()
     if name != "memory.safetensors":
         with pytest.raises(ModelError):
-            read_model(model)
+            charrnn.load(model, memory=True)
 
 
 @pytest.mark.parametrize("name", GUARDED)
@@ -105,8 +105,23 @@ def test_a_flipped_bit_is_found(model, name):
         data[place] ^= 4
         (model / name).write_bytes(data)
         with pytest.raises(ModelError, match="damaged"):
-            read_model(model)
+            charrnn.load(model, memory=True)
         data[place] ^= 4
+
+
+@pytest.mark.parametrize("store", ["float32", "float16", "int8"])
+def test_weights_read_back_as_they_were_rounded(model, store):
+    rng = np.random.default_rng(2)
+    weights = {n: rng.normal(0, 1, w.shape).astype(np.float32) for n, w in read_model(model).weights.items()}
+    weights["layers.0.w_h"][3] = 0
+    weights["layers.0.w_h"][4] *= 1000
+    rehashed(model, model__safetensors=weights_bytes(weights, store))
+    found, expected = read_model(model).weights, rounded(weights, store)
+    for name, w in weights.items():
+        np.testing.assert_array_equal(found[name], expected[name])
+        steps = {"float32": 0.0, "float16": 2**-11, "int8": 0.5 / 127 if w.ndim == 2 else 2**-11}
+        largest = np.abs(w).max(axis=-1, keepdims=True)
+        assert (np.abs(found[name] - w) <= 1.001 * steps[store] * largest).all()
 
 
 def test_harmful_weights_are_refused_even_with_fitting_hashes(model, model_files):
@@ -118,6 +133,16 @@ def test_harmful_weights_are_refused_even_with_fitting_hashes(model, model_files
         {**weights, name: np.full_like(weights[name], np.nan)},
         {**weights, "more": weights[name]},
         {k: v for k, v in weights.items() if k != name},
+    ]
+    packed = load(weights_bytes(weights, "int8"))
+    scale = packed[name + ".scale"]
+    cases += [
+        {**packed, name + ".scale": scale[:-1]},
+        {**packed, name + ".scale": scale.astype(np.float16)},
+        {**packed, name + ".scale": np.full_like(scale, np.inf)},
+        {**packed, "head.bias.scale": scale},
+        {**packed, name: weights[name]},
+        {k: v for k, v in packed.items() if k != name + ".scale"},
     ]
     data = [save(case) for case in cases]
     header = json.dumps({name: {"dtype": "F16", "shape": [2**40, 2**40], "data_offsets": [0, 10]}}).encode()
@@ -198,14 +223,23 @@ def test_a_save_killed_at_any_rename_leaves_a_model(model, model_files, monkeypa
     assert not sibling(model, "new").exists()
 
 
-def test_a_memory_comes_back_and_may_be_taken_out(model, model_files):
-    stored = read_model(model)
+@pytest.mark.parametrize("stored_positions", [True, False])
+def test_a_memory_comes_back_and_may_be_taken_out(model, model_files, monkeypatch, stored_positions):
     parts = load(model_files["memory.safetensors"])
-    np.testing.assert_array_equal(stored.memory.ngrams.tokens, parts["tokens"])
-    np.testing.assert_array_equal(stored.memory.ngrams.positions, parts["positions"])
-    np.testing.assert_array_equal(stored.memory.gate.w_2, parts["w_2"])
+    if not stored_positions:
+        written = memory_bytes(read_model(model).read_memory())
+        assert "positions" not in load(written)
+        monkeypatch.setattr(checkpoint, "SORTED_WHEN_READ", 299)
+        assert "positions" in load(memory_bytes(read_model(model).read_memory()))
+        rehashed(model, memory__safetensors=written)
+    stored = read_model(model)
+    found = stored.read_memory()
+    np.testing.assert_array_equal(found.ngrams.tokens, parts["tokens"])
+    np.testing.assert_array_equal(found.ngrams.positions, parts["positions"])
+    np.testing.assert_array_equal(found.gate.w_2, parts["w_2"])
     (model / "memory.safetensors").unlink()
-    assert read_model(model).memory is None
+    assert not stored.has_memory
+    assert charrnn.load(model, memory=True).memory is None
 
 
 @pytest.mark.parametrize(
@@ -227,4 +261,4 @@ def test_a_memory_comes_back_and_may_be_taken_out(model, model_files):
 def test_a_harmful_memory_is_refused_even_with_fitting_hashes(model, changed):
     rehashed(model, memory__safetensors=memory(read_model(model).config.vocabulary, **changed))
     with pytest.raises(ModelError, match="memory"):
-        read_model(model)
+        read_model(model).read_memory()

@@ -308,6 +308,22 @@ def test_another_process_learns_the_same_and_prints_nothing(kind: Kind) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+def test_halves_spell_their_subword_and_no_pair_is_likelier() -> None:
+    tokenizer = BOTH["subword"]
+    score = SentencePieceProcessor(model_proto=tokenizer.model).get_score
+    halves = tokenizer.halves()
+    assert len(halves) > 10
+    for id, pair in halves.items():
+        assert "".join(map(tokenizer.piece, pair)) == tokenizer.piece(id)
+    pieces = {tokenizer.piece(id): id for id in range(tokenizer.size)}
+    for text, id in pieces.items():
+        cuts = [(pieces.get(text[:k]), pieces.get(text[k:])) for k in range(1, len(text))]
+        scores = [score(a) + score(b) for a, b in cuts if a is not None and b is not None]
+        assert (id in halves) is bool(scores)
+        assert not scores or sum(map(score, halves[id])) == max(scores)
+    assert BOTH["char"].halves() == {}
+
+
 def foreign(last: str = "循环 网络", **changes: Any) -> bytes:
     """A SentencePiece model with the settings of ours, but for some."""
     sentences = [*SENTENCES[:3], last]

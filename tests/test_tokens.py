@@ -128,3 +128,40 @@ def test_a_sample_of_a_long_text_is_at_most_so_long_and_from_everywhere(tmp_path
     assert 200_000 < len(sample) <= 300_000
     assert np.diff([0, *sample, 1_000_000]).max() < 400_000
     assert len(set(sample.tolist())) == len(sample)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=30), min_size=1, max_size=8), st.integers(0, 9))
+def test_halves_spell_the_same_documents(tmp_path_factory, documents, seed):
+    """Token 10 + n stands for n and the next digit; numbers below 10 are not cut."""
+    texts = [[token + 10 * (token % 2) for token in document] for document in documents]
+    tokens = write(tmp_path_factory.mktemp("tokens"), texts, 30)
+    halves = {10 + n: (n, (n + 1) % 10) for n in range(10)}
+
+    def spelled(ids):
+        return [part for token in ids for part in halves.get(token, [token])]
+
+    for share in (0.0, 0.5, 1.0):
+        other = tokens.halved(halves, share, [seed])
+        for d, text in enumerate(texts):
+            assert spelled(other.document(d).tolist()) == spelled(text)
+        whole = [token for d in range(len(texts)) for token in other.document(d).tolist()]
+        if share in (0.0, 1.0):
+            expected = [text if share == 0 else spelled(text) for text in texts]
+            assert whole == [token for text in expected for token in text]
+
+
+def test_every_epoch_after_the_first_is_spelled_anew(tmp_path):
+    tokens = write(tmp_path, [[3] * 400, [4] * 400], 8)
+    windows = Windows(tokens, batch=2, window=50, seed=1, halves={3: (1, 2)}, split=0.3)
+    epochs = []
+    for epoch in (0, 1, 2, 1):
+        cuts = [windows.cut(epoch, index) for index in range(windows.windows)]
+        assert all((y[:-1] == x[1:]).all() for x, y in cuts)
+        epochs.append(np.concatenate([x for x, _ in cuts]))
+    shares = [(read == 1).sum() / ((read == 1) | (read == 3)).sum() for read in epochs]
+    assert shares[0] == 0
+    assert 0.15 < min(shares[1:]) < max(shares) < 0.45
+    assert np.array_equal(epochs[1], epochs[3])
+    assert not np.array_equal(epochs[1], epochs[2])
+    assert all(abs(int((read == 1).sum()) - int((read == 2).sum())) <= 2 * windows.windows for read in epochs)

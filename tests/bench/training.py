@@ -2,10 +2,10 @@
 
 usage: python tests/bench/training.py TRAIN VALID [--minutes 5] [--runs mingru,gru,…] [--plot FILE.svg]
 
-One run after another, and one table: bits per character of VALID by the network alone and with its memory, tokens a
-second, parameters. Minutes are all told: reading, tokenizing, training, memory and gate, and for ours the scoring, too.
-A compressor's figure is what VALID adds to TRAIN when both are compressed together; it adapts to VALID while it reads
-it. A name may carry options: `gru:--tokenizer char`.
+One run after another, and one table: bits per character of VALID by the network alone, with its memory, and with the
+cache of VALID itself; tokens a second, parameters. Minutes are all told: reading, tokenizing, training, memory, gate,
+and for ours the scoring, too. A compressor's figure is what VALID adds to TRAIN when both are compressed together; it
+adapts to VALID while it reads it. A name may carry options: `gru:--tokenizer char`.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def main() -> None:
         name, _, options = run.partition(":")
         if name in COMPRESSORS:
             bits = bits_of_compressor(name, given.train, given.valid)
-            row = (run, f"{bits:.3f}" if bits is not None else "not installed", *[""] * 5)
+            row = (run, f"{bits:.3f}" if bits is not None else "not installed", *[""] * (len(HEAD) - 2))
         elif name in PEERS:
             script = Path(__file__).with_name("peers.py")
             words = [sys.executable, script, name, given.train, given.valid, "--seconds", str(60 * given.minutes)]
             found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-            figures = found["bits_per_character"], None, found["tokens_per_second"], found["parameters"]
+            figures = found["bits_per_character"], None, None, found["tokens_per_second"], found["parameters"]
             peer = Run(*figures, seconds=60 * given.minutes, characters_per_second=None, curve=found["curve"])
             curves[run], row = peer.curve, peer.row(run)
         else:
