@@ -105,7 +105,7 @@ def card_rows(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("corpus sha256", corpus["sha256"]),
         ("held out", f"{corpus['valid_characters']:,} characters: {corpus['split']}"),
         ("held-out figure", _said(info["held_out"]) or "in training"),
-        ("with its memory", memory or "it has none"),
+        ("with its memory", memory or ("it has none" if info["held_out"] else "in training")),
         *([("and its cache", _said(info.get("held_out_with_cache")))] if memory else []),
         ("dialogue", "yes" if info["has_dialogue"] else "no: it continues text and cannot be asked"),
         ("steps", f"{info['steps']:,}, best at {info['best_step']:,}; the {kept} are kept"),
