@@ -27,6 +27,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "charrnn/pretrained/model.safetensors",
+        "charrnn/pretrained/memory.safetensors",
         "charrnn/corpora/articles/backprop.md",
         "charrnn/corpora/binary/sequence.txt",
         "tui/charrnn.tcss",
