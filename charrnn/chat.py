@@ -125,7 +125,9 @@ class ChatSession:
         config, seed = with_seed(self.sampling)
         turn = Turn(self.mode, text, seed, config.temperature)
         self._turns.append(turn)
-        stream = self._streams.setdefault(self.mode, self._model.stream())
+        if self.mode not in self._streams:  # a stream reads its first mark
+            self._streams[self.mode] = self._model.stream()
+        stream = self._streams[self.mode]
         stream.memory = self._memory()
         started = time.monotonic()
         for piece in self._answer(stream, text, np.random.default_rng(seed)):

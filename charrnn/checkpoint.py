@@ -267,20 +267,21 @@ def _read_memory(file: Path, vocabulary: int) -> Memory:
             if parts[name].shape != wanted or parts[name].dtype != np.float32 or not np.isfinite(parts[name]).all():
                 raise ModelError(f"{file}: {name} is not what a gate has")
         tokens = parts.pop("tokens")
-        _check_numbers(file, "tokens", tokens, len(tokens) if tokens.ndim else 0, vocabulary)
+        _check_numbers(file, "tokens", tokens, tokens.size, vocabulary, (np.uint16, np.uint32))
         if positions is None:
             positions = sorted_by_context(tokens)
         else:
-            _check_numbers(file, "positions", positions, len(tokens), len(tokens))
+            _check_numbers(file, "positions", positions, len(tokens), len(tokens), (np.uint32,))
         return Memory(NGrams(tokens, positions, vocabulary), Gate(**parts))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
 
 
-def _check_numbers(file: Path, name: str, numbers: np.ndarray[Any, Any], count: int, limit: int) -> None:
-    """That these are so many numbers, one at least, below a limit."""
-    fits = numbers.shape == (count,) and count and numbers.dtype in (np.uint16, np.uint32)
-    if not fits:
+def _check_numbers(
+    file: Path, name: str, numbers: np.ndarray[Any, Any], count: int, limit: int, types: tuple[type, ...]
+) -> None:
+    """That these are so many numbers, one at least, of one of the types and below a limit."""
+    if numbers.shape != (count,) or not count or numbers.dtype not in types:
         raise ModelError(f"{file}: its {name} have another shape or type than a memory's")
     if int(numbers.max()) >= limit:
         raise ModelError(f"{file}: its {name} reach beyond what there is")

@@ -25,6 +25,7 @@ ModelName = Annotated[
     str | None, Parameter(name=["--model", "-m"], help="Model folder or name; none: the one that ships.")
 ]
 MemoryToo = Annotated[bool, Parameter(name="--memory", help="With the model's n-gram memory, if it has one.")]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
@@ -55,7 +56,7 @@ def generate(
     memory: MemoryToo = MEMORY,
     length: int = 300,
     stop: str = "",
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Json = False,
     sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
 ) -> int:
     """Continue a prompt; characters are written as they are chosen.
@@ -99,7 +100,7 @@ def ask(
     memory: MemoryToo = MEMORY,
     length: int = LONGEST_ANSWER,
     drafts: int = DRAFTS,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Json = False,
     sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
 ) -> int:
     """Ask one question; the answer ends by itself.
@@ -137,7 +138,7 @@ def evaluate(
     model: ModelName = None,
     memory: MemoryToo = True,
     errors: Literal["strict", "replace"] = "strict",
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Json = False,
 ) -> int:
     """Say what texts cost under a model: bits per character, bits per byte, perplexity.
 
@@ -178,7 +179,7 @@ def evaluate(
     return OK
 
 
-def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+def info(*, model: ModelName = None, as_json: Json = False) -> int:
     """Say what a model is, what it was trained on, how well it does, and its files' hashes.
 
     Parameters
@@ -202,7 +203,7 @@ def info(*, model: ModelName = None, as_json: Annotated[bool, Parameter(name="--
     return OK
 
 
-def corpus(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+def corpus(*, as_json: Json = False) -> int:
     """Say what the bundled corpora hold, and whether they keep their rules; 1 where they do not.
 
     Parameters
@@ -260,7 +261,7 @@ def train(
     init_from: str | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Json = False,
     config_file: Annotated[Path | None, Parameter(name="--config")] = None,
     config: Annotated[TrainingConfig, Flat] = TrainingConfig(),  # noqa: B008
 ) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from charrnn.corpus import Document
 from charrnn.engine import BUCKETS, Array, Engine, Ids
@@ -66,6 +67,11 @@ class Scores:
     with_cache: TextScore | None = None
     """With the memory of the text that is being scored, too, which grows while it is read."""
 
+    @classmethod
+    def of(cls, bits: Iterable[float], *counts: int) -> Scores:
+        """The bits of each kind, and the tokens, characters and bytes of them all."""
+        return cls(*(TextScore(float(some), *counts) for some in bits))
+
     def __add__(self, other: Scores) -> Scores:
         sums = [a + b for a, b in zip(self.all, other.all, strict=True)]
         return Scores(*sums)
@@ -89,6 +95,11 @@ def token_bits(logits: Array, targets: Ids) -> float:
     return float((np.log(total) + top[:, 0] - chosen).sum() / math.log(2))
 
 
+def no_bits(memory: Memory | None) -> npt.NDArray[np.float64]:
+    """Zeros to add bits to: of the network alone; with a memory also with it, and with the cache."""
+    return np.zeros(3 if memory else 1)
+
+
 class _Scorer:
     """A document, or a turn, as it is read from its mark on: the state after what was scored."""
 
@@ -100,11 +111,11 @@ class _Scorer:
         self._last = mark
         self._summary = summary
 
-    def add(self, ids: list[int]) -> list[float]:
-        """The bits of the next tokens: one number, or three where there is a memory."""
+    def add(self, ids: list[int]) -> npt.NDArray[np.float64]:
+        """The bits of the next tokens, as `no_bits` has them."""
         targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[self._last], targets[:-1]]).astype(np.int64) if ids else targets
-        bits = np.zeros(3 if self._memory else 1)
+        bits = no_bits(self._memory)
         before = len(self._history.tokens())
         read = np.concatenate([self._history.tokens(), inputs])
         for start in range(0, len(targets), POSITIONS):
@@ -120,21 +131,21 @@ class _Scorer:
         self._history.extend(inputs)
         if ids:
             self._last = ids[-1]
-        return [float(some) for some in bits]
+        return bits
 
 
 def score_text(engine: Engine, tokenizer: Tokenizer, text: str, memory: Memory | None = None) -> Scores:
     """What one text costs as a document of its own."""
     ids = tokenizer.encode(text)
     bits = _Scorer(engine, memory, tokenizer.document).add(ids)
-    return Scores(*(TextScore(some, len(ids), len(text), len(text.encode("utf-8", "replace"))) for some in bits))
+    return Scores.of(bits, len(ids), len(text), len(text.encode("utf-8", "replace")))
 
 
 def score_documents(
     engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document], memory: Memory | None = None
 ) -> Scores:
     """What documents cost, each from a zero state, read piece by piece. CorpusError if there is no text."""
-    total = Scores(*(TextScore() for _ in range(3 if memory else 1)))
+    total = Scores.of(no_bits(memory))
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
         scorer, asked = _Scorer(engine, memory, tokenizer.document), Asked(BUCKETS)
@@ -148,8 +159,7 @@ def score_documents(
                 else:
                     ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)
-            counts = len(ids), len(part.text), len(part.text.encode())
-            total += Scores(*(TextScore(some, *counts) for some in scorer.add(ids)))
+            total += Scores.of(scorer.add(ids), len(ids), len(part.text), len(part.text.encode()))
     if not total.alone.characters:
         raise CorpusError("there is no text to score")
     return total

@@ -7,19 +7,21 @@ character as `evaluation` defines it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from charrnn.answers import Answers
 from charrnn.engine import BUCKETS
-from charrnn.evaluation import Scores, TextScore
+from charrnn.evaluation import Scores, TextScore, no_bits
 from charrnn.memory import CACHED, Memory
 from charrnn.network import Network
 from charrnn.question import Bag
@@ -97,16 +99,21 @@ class HeldOut:
         `limit` scores only so many tokens of each, `batches` only so many batches of documents side by side.
         """
         stop = None if limit is None else limit + 1
-        order = self._by_length()[: None if batches is None else batches * ROWS]
-        rows = [self._row(d, 1, stop) for d in order]
-        return self._score(network, rows, memory)
+        total = Scores.of(no_bits(memory))
+        for rows in itertools.islice(self._side_by_side(stop), batches):
+            total += self._score(network, rows, memory)
+        return total
 
     def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[Ids]]]:
         """Of every document: logits (N, V), targets (N), and the tokens before each, in portions."""
+        for rows in self._side_by_side(None):
+            yield from _predictions(network, self._rows(network, rows))
+
+    def _side_by_side(self, stop: int | None) -> Iterator[list[_Row]]:
+        """Every document, up to some place in it, ROWS together."""
         order = self._by_length()
         for start in range(0, len(order), ROWS):
-            rows = self._rows(network, [self._row(d, 1, None) for d in order[start : start + ROWS]])
-            yield from _predictions(network, rows)
+            yield [self._row(d, 1, stop) for d in order[start : start + ROWS]]
 
     def longest_documents(self) -> list[int]:
         """Positions that `exact_score` steps through: the longest document of each batch."""
@@ -133,24 +140,22 @@ class HeldOut:
 
     def _score(self, network: Network, rows: list[_Row], memory: Memory | None = None) -> Scores:
         rows = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: -len(row.ids))
-        if not rows:
-            return Scores(TextScore())
-        batches = (self._rows(network, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
-        bits = np.sum([_bits(network, batch, memory) for batch in batches], axis=0).tolist()
-        targets = np.concatenate([row.ids[1:] for row in rows])
-        counts = len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum())
-        return Scores(*(TextScore(some, *counts) for some in bits))
+        bits = no_bits(memory)
+        for i in range(0, len(rows), ROWS):
+            bits += _bits(network, self._rows(network, rows[i : i + ROWS]), memory)
+        targets = np.concatenate([np.empty(0, np.int64), *(row.ids[1:] for row in rows)])
+        return Scores.of(bits, len(targets), int(self._characters[targets].sum()), int(self._bytes[targets].sum()))
 
 
-def _bits(network: Network, rows: _Rows, memory: Memory | None) -> list[float]:
-    """Total bits of the targets by the network alone; with a memory also with it, and with the cache."""
-    bits = np.zeros(3 if memory else 1)
+def _bits(network: Network, rows: _Rows, memory: Memory | None) -> npt.NDArray[np.float64]:
+    """Total bits of the targets, as `no_bits` has them."""
+    bits = no_bits(memory)
     for logits, targets, histories in _predictions(network, rows, histories=memory is not None):
         if memory is None:
             bits += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
         else:
             bits += memory.bits(logits.cpu().numpy(), histories, targets.cpu().numpy())
-    return [float(some) for some in bits]
+    return bits
 
 
 def _predictions(
@@ -169,13 +174,14 @@ def _predictions(
             x, y, where = (torch.from_numpy(a[window]).to(device) for a in (rows.inputs, rows.targets, rows.where))
             h, state = network.hidden(x, state, network.summaries(where, rows.bags))
             read = torch.from_numpy(wanted).to(device)
-            chunks = zip(*(torch.split(some[read], together) for some in (h, y)), strict=True)
+            h, y = h[read], y[read]
         places = np.argwhere(wanted)
-        for i, (h_some, targets) in enumerate(chunks):
+        for first in range(0, len(places), together):
+            some = slice(first, first + together)
             before = []
-            for t, b in places[i * together : (i + 1) * together].tolist() if histories else []:
+            for t, b in places[some].tolist() if histories else []:
                 before.append(rows.inputs[max(0, start + t + 1 - CACHED) : start + t + 1, b])
             with torch.inference_mode():
-                logits = network.logits(h_some).float()
-            yield logits, targets, before
+                logits = network.logits(h[some]).float()
+            yield logits, y[some], before
     network.train(training)

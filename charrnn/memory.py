@@ -214,13 +214,14 @@ class Experts:
         self._p = np.exp(self._logits)
         self._soft = np.exp(self._logits * np.float32(1 / SOFTER))
         self._sum, self._soft_sum = self._p.sum(axis=1), self._soft.sum(axis=1)
+        self._log_sum = np.log(self._sum)
         self._found = found = ngrams.followers(histories)
         N = len(logits)
         self.there = np.concatenate([np.ones((N, 2), np.bool_), found.counts > 0], axis=1)
         self.features = np.zeros((N, FEATURES), np.float32)
         # The entropy of the network's distribution, and the logarithm of its highest probability.
-        self.features[:, 0] = np.log(self._sum) - np.einsum("nv,nv->n", self._p, self._logits) / self._sum
-        self.features[:, 1] = -np.log(self._sum)
+        self.features[:, 0] = self._log_sum - np.einsum("nv,nv->n", self._p, self._logits) / self._sum
+        self.features[:, 1] = -self._log_sum
         # For each order: logarithms of the occurrences and of the different followers, the share of the favourite,
         # whether it is there, and the logarithm of what the network gives the favourite.
         seen = _by_column(self.features)
@@ -244,7 +245,7 @@ class Experts:
 
     def _logs(self, rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> Array:
         """The logarithms of what the network gives some tokens at some places."""
-        return np.asarray(self._logits[rows, tokens] - np.log(self._sum)[rows])
+        return np.asarray(self._logits[rows, tokens] - self._log_sum[rows])
 
     def at(self, targets: Tokens) -> Array:
         """The probability that each expert gives the target of each place, (N, EXPERTS)."""

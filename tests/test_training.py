@@ -175,9 +175,7 @@ def test_a_finished_model_has_a_memory_that_eval_finds_as_good(tmp_path):
         bits = sum(loaded.score(text).bits for text in texts)
         assert math.isclose(bits, score.bits, rel_tol=1e-4)
         documents = [Document("d", iter([Part("text", text)])) for text in texts]
-        again = score_documents(
-            loaded.engine, loaded.tokenizer, documents, loaded.memory if loaded.remembers else None
-        ).whole
+        again = score_documents(loaded.engine, loaded.tokenizer, documents, loaded.remembered).whole
         assert math.isclose(again.bits, score.bits, rel_tol=1e-4)
     known = texts[0][: texts[0].index("，", 20)]
     assert next(model.generate(known[:-6], length=6, temperature=0)) == known[-6:-5]

@@ -23,8 +23,7 @@ def shared_runs(text: str, read: str) -> Iterator[int]:
     """The lengths of the runs that stand in what was read and are not part of longer ones."""
     end = 0
     for start in range(len(text)):
-        if end <= start:
-            end = start
+        end = max(end, start)
         longer = end
         while longer < len(text) and text[start : longer + 1] in read:
             longer += 1

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("libreoffice-help-zh-cn", "debian-reference-zh-cn")
+HELD_OUT = 7  # the place of the held-out document among those that are counted together
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -109,13 +110,13 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.name == "manuals":
-        documents, every, first = manuals(given.folder), 20, 7
+        documents, every = manuals(given.folder), 20
     else:
-        documents, every, first = poetry(given.folder, given.bytes), 20 if given.bytes else 200, 7
+        documents, every = poetry(given.folder, given.bytes), 20 if given.bytes else 200
     name = given.name + ("-part" if given.bytes else "")
     sides = {
-        "train": [d for i, d in enumerate(documents) if i % every != first],
-        "valid": [d for i, d in enumerate(documents) if i % every == first],
+        "train": [d for i, d in enumerate(documents) if i % every != HELD_OUT],
+        "valid": [d for i, d in enumerate(documents) if i % every == HELD_OUT],
     }
     for side, some in sides.items():
         (given.folder / f"{name}.{side}.txt").write_text("\n".join(some), encoding="utf-8")
