@@ -135,7 +135,8 @@ class TrainingConfig(Architecture):
     feedforward: int = -1
     """Units of the gated layer of every block, or between recurrence and head; 0 is none, -1 chooses."""
     tokenizer: Literal["auto", "char", "subword"] = "auto"
-    """Read characters, or SentencePiece's unigram subwords; auto is subwords where there is text enough for them."""
+    """Read characters, or SentencePiece's unigram subwords; auto is subwords where there is text enough for them
+    and they are long enough to pay."""
     vocabulary: int = 0
     """Size of the vocabulary; 0 chooses it from the corpus."""
     errors: Literal["strict", "replace"] = "strict"

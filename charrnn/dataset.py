@@ -28,8 +28,11 @@ from charrnn.tokens import TokenFile, TokenWriter
 LEAST_CHARACTERS = 20
 SAMPLE_CHARACTERS = 5_000_000
 SUBWORDS_FROM = 200_000  # characters of text
+SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more than characters, and are more
+PIECE = 4096  # characters of a sample's pieces
+MEASURED = 200_000  # characters, to find that length
 CACHE_BYTES = 2 << 30
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 
 Say = Callable[[str], None]
 
@@ -70,10 +73,20 @@ def _spread_sample(split: Split, spool: Spool) -> Iterator[str]:
     for stretch in split.stretches(spool):
         if stretch.held_out:
             continue
-        for start in range(0, len(stretch.text), 4096):
+        for start in range(0, len(stretch.text), PIECE):
             if kept % every == 0:
-                yield stretch.text[start : start + 4096]
+                yield stretch.text[start : start + PIECE]
             kept += 1
+
+
+def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "subword"], vocabulary: int) -> Tokenizer:
+    """Learned from the text; unasked, of subwords where there is text enough for them and they are long enough."""
+    if kind == "auto" and spool.characters >= SUBWORDS_FROM:
+        tokenizer = train_tokenizer(_spread_sample(split, spool), "subword", size=vocabulary)
+        text = "".join(itertools.islice(_spread_sample(split, spool), MEASURED // PIECE))
+        if len(text) >= SUBWORD_LENGTH * len(tokenizer.encode(text)):
+            return tokenizer
+    return train_tokenizer(_spread_sample(split, spool), "char" if kind == "auto" else kind, size=vocabulary)
 
 
 def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Path) -> tuple[list[int], bool]:
@@ -188,9 +201,7 @@ def _make(
         split = Split(frozenset(), "a text of its own")
         everything = Split(frozenset(others.names), "")
         stretches = itertools.chain(split.stretches(spool), everything.stretches(others))
-    if kind == "auto":
-        kind = "subword" if spool.characters >= SUBWORDS_FROM else "char"
-    tokenizer = tokenizer or train_tokenizer(_spread_sample(split, spool), kind, size=vocabulary)
+    tokenizer = tokenizer or _new_tokenizer(split, spool, kind, vocabulary)
     (folder / "tokenizer.model").write_bytes(tokenizer.model)
     characters, dialogue = _write_tokens(stretches, tokenizer, folder)
     facts = CorpusFacts(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import textwrap
 import tracemalloc
 
 import pytest
@@ -126,3 +128,15 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 
     peak(1)
     assert peak(16) < peak(4) + 4_000_000
+
+
+def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters(tmp_path, monkeypatch):
+    monkeypatch.setattr("charrnn.dataset.SUBWORDS_FROM", 20_000)
+    rng = random.Random(1)
+    characters = [chr(0x4E00 + i) for i in range(300)]
+    words = ["".join(rng.choices(characters, k=3)) for _ in range(300)]
+    for name, pieces, expected in (("words", words, "subword"), ("verse", characters, "char")):
+        text = "".join(rng.choices(pieces, k=30_000 // len(pieces[0])))
+        for length, kind in ((30_000, expected), (10_000, "char")):
+            (tmp_path / f"{name}.txt").write_text("\n".join(textwrap.wrap(text[:length], 60)), encoding="utf-8")
+            assert prepare([str(tmp_path / f"{name}.txt")], kind="auto").tokenizer.kind == kind
