@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from charrnn.config import ModelConfig, SamplingConfig, TrainingConfig
-from charrnn.errors import CharRNNError, CorpusError, ModelError, TrainingError, UsageError
-
 if TYPE_CHECKING:
+    from charrnn.config import ModelConfig, SamplingConfig, TrainingConfig
+    from charrnn.errors import CharRNNError, CorpusError, ModelError, TrainingError, UsageError
     from charrnn.model import LanguageModel, load
 
 __version__ = "0.1.0"
@@ -34,9 +33,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("LanguageModel", "load"):
-        from charrnn import model
+_MODULES = {"LanguageModel": "model", "load": "model"}
 
-        return getattr(model, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module = _MODULES.get(name) or ("config" if name.endswith("Config") else "errors")
+    return getattr(importlib.import_module(f"charrnn.{module}"), name)

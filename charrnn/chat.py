@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from charrnn.config import SamplingConfig
-from charrnn.errors import ModelError
+from charrnn.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from charrnn.generation import Piece, Stream
+    from charrnn.config import SamplingConfig
+    from charrnn.generation import Piece, Place, Stream
     from charrnn.memory import Memory
     from charrnn.model import LanguageModel
 
 Mode = Literal["chat", "continue"]
+UNDONE = 100  # turns that can be taken back
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
 
 
@@ -41,6 +42,12 @@ class Turn:
     """Spent on generating, the reading of the prompt included."""
     stopped: bool = True
     """Whether it was stopped from outside; False once the answer ended by itself."""
+    others: list[Turn] = field(default_factory=list, repr=False)
+    """Other answers to the same prompt, which were set aside, the oldest first."""
+    before: Place | None = field(default=None, repr=False)
+    """Where its text stood before the prompt; forgotten after UNDONE later turns."""
+    after: Place | None = field(default=None, repr=False)
+    """Where it stood at its end, once it has been set aside."""
     _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
 
     @property
@@ -113,6 +120,44 @@ class ChatSession:
 
         Raises ModelError when a model that has read no dialogue is asked.
         """
+        return self._say(text, [])
+
+    def say_again(self) -> Iterator[Piece]:
+        """Stream another answer to the last prompt; the one that stands is set aside, to be chosen again.
+
+        Raises UsageError when nothing has been said, or too long ago.
+        """
+        old = self._last()
+        self.mode, old.after = old.mode, self._streams[old.mode].mark()
+        others, old.others = [*old.others, old], []
+        self.take_back()
+        yield from self._say(old.prompt, others)
+
+    def take_back(self) -> Turn:
+        """Forget the last turn, its prompt too, as if it had never been; the turn. UsageError as in `say_again`."""
+        turn = self._last()
+        self._go_to(turn, turn.before)
+        return self._turns.pop()
+
+    def choose(self, other: Turn) -> None:
+        """Put an answer that was set aside in the place of the last one, which is set aside."""
+        last = self._last()
+        last.after = self._streams[last.mode].mark()
+        other.others = [*(turn for turn in last.others if turn is not other), last]
+        last.others = []
+        self._go_to(other, other.after)
+        self._turns[-1] = other
+
+    def _last(self) -> Turn:
+        if not self._turns or self._turns[-1].before is None:
+            raise UsageError("there is no turn to take back")
+        return self._turns[-1]
+
+    def _go_to(self, turn: Turn, place: Place | None) -> None:
+        if place is not None:
+            self._streams[turn.mode].go_to(place)
+
+    def _say(self, text: str, others: list[Turn]) -> Iterator[Piece]:
         if self.mode == "chat" and not self.can_chat:
             raise ModelError(
                 f"the model {self.title} has read no dialogue and cannot answer; let it continue a text instead"
@@ -122,12 +167,14 @@ class ChatSession:
 
         from charrnn.generation import with_seed
 
-        config, seed = with_seed(self.sampling)
-        turn = Turn(self.mode, text, seed, config.temperature)
-        self._turns.append(turn)
         if self.mode not in self._streams:  # a stream reads its first mark
             self._streams[self.mode] = self._model.stream()
         stream = self._streams[self.mode]
+        config, seed = with_seed(self.sampling)
+        turn = Turn(self.mode, text, seed, config.temperature, others=others, before=stream.mark())
+        self._turns.append(turn)
+        for forgotten in self._turns[:-UNDONE][-1:]:
+            forgotten.before, forgotten.others = None, []
         stream.memory = self._memory()
         started = time.monotonic()
         for piece in self._answer(stream, text, np.random.default_rng(seed)):

@@ -29,9 +29,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from charrnn.config import ModelConfig
-from charrnn.engine import Array, parameter_shapes
+from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
 from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
+from charrnn.numerics import Array
 from charrnn.paths import CONFIG, readable, sibling
 from charrnn.tokenizer import Tokenizer
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -33,19 +33,9 @@ def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
 
     Example: charrnn chat -m models/mine
     """
-    from charrnn.paths import find_model
+    from charrnn.chat_command import open_chat
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("chat needs a terminal; for scripts there are charrnn ask and charrnn generate")
-    path = find_model(model)
-    from tui import run_app
-
-    def open_session() -> Any:
-        from charrnn.model import load
-
-        return load(path, memory=memory).chat()
-
-    return run_app(open_session)
+    return open_chat(model, memory=memory)
 
 
 def generate(

@@ -1,144 +1,29 @@
-"""The numpy stepping form of each cell: state in, logits out. It knows token ids, nothing of text and nothing of torch.
+"""The network without torch: token ids in, logits out, a window at once or one position after another.
 
-The same recurrences as in `cells`, with the weights as they are stored, one position at a time for B streams.
-A state is a tuple of arrays (B, …) a layer and is never changed in place: to keep one is to keep a reference.
-A summary, where one is given, is the vector (S) of the question that is being answered: see `question`.
+A state is one array, (B, S) for B streams, and a value: nothing changes it in place, to keep one is to keep a
+reference, a row of it is the state of that stream, and its bytes are all there is to save. Steps are taken in place by
+a `Stepper`, which gives and takes states as copies. A summary, where one is given, is the vector of the question that
+is being answered: see `question`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from charrnn.config import ModelConfig
 from charrnn.errors import ModelError
+from charrnn.forms import CELLS, CellState, GatedStep, Weights
+from charrnn.numerics import EPSILON, Array, GatedLayerStep, centred, gated, gated_layer, norm_into, rms_normed, room
 from charrnn.question import Bag
 
-Array = npt.NDArray[np.float32]
+State = Array
 Ids = npt.NDArray[np.int64]
-CellState = tuple[Array, ...]
-State = tuple[CellState, ...]
-Weights = Mapping[str, Array]
-EPSILON = 1e-6
 BUCKETS = 1 << 14  # of runs of characters, for summaries of questions
-TAPS = 4  # of a mingru block's convolution
-
-
-def _sigmoid(x: Array) -> Array:
-    """1 / (1 + e^−x), written with tanh so that it cannot overflow."""
-    half: Array = np.tanh(x * np.float32(0.5)) * np.float32(0.5)
-    return half + np.float32(0.5)
-
-
-def rnn_step(xs: Array, state: CellState, weights: Weights) -> CellState:
-    """h_t = tanh(W_hh h_{t−1} + W_xh x_t + b_h)."""
-    return (np.tanh(xs + state[0] @ weights["w_h"]),)
-
-
-def lstm_step(xs: Array, state: CellState, weights: Weights) -> CellState:
-    """c_t = f c_{t−1} + i g, h_t = o tanh(c_t); the gates lie in the order i, f, o, g."""
-    h, c = state
-    H = h.shape[1]
-    a = xs + h @ weights["w_h"]
-    s = _sigmoid(a[:, : 3 * H])
-    c = s[:, H : 2 * H] * c + s[:, :H] * np.tanh(a[:, 3 * H :])
-    return s[:, 2 * H :] * np.tanh(c), c
-
-
-def gru_step(xs: Array, state: CellState, weights: Weights) -> CellState:
-    """n = tanh(W_xn x_t + b_n + r (W_hn h_{t−1} + b_hn)), h_t = (1 − z) n + z h_{t−1}; the order is r, z, n."""
-    (h,) = state
-    H = h.shape[1]
-    a = h @ weights["w_h"]
-    s = _sigmoid(xs[:, : 2 * H] + a[:, : 2 * H])
-    n = np.tanh(xs[:, 2 * H :] + s[:, :H] * (a[:, 2 * H :] + weights["b_hn"]))
-    return (n + s[:, H:] * (h - n),)
-
-
-def gated_layer(normed: Array, w_in: Array, w_out: Array) -> Array:
-    """W_out (silu(p) ⊙ q) with (p, q) = W_in normed, at every position: (…, D) → (…, D)."""
-    p, q = np.split(normed @ w_in, 2, axis=-1)
-    return (p * _sigmoid(p) * q) @ w_out  # type: ignore[no-any-return]
-
-
-def _rms_normed(x: Array) -> Array:
-    return np.asarray(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(EPSILON)))
-
-
-def _normed(x: Array) -> Array:
-    """(x − mean) / deviation: (…, D)."""
-    return _rms_normed(x - np.mean(x, axis=-1, keepdims=True))
-
-
-class GatedForm:
-    """A recurrence whose gates see the state: W_xh (G·H, D), W_hh (G·H, H), b (G·H), and `biases` (H)."""
-
-    # (W_xh x + b at one position (B, G·H), state before, the layer's weights) -> state after, h first
-    Step = Callable[[Array, CellState, Weights], CellState]
-
-    def __init__(self, step: Step, *, gates: int, state_parts: int = 1, biases: Sequence[str] = ()) -> None:
-        self._step = step
-        self._gates = gates
-        self._state_parts = state_parts
-        self._biases = tuple(biases)
-
-    def shapes(self, config: ModelConfig) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of a layer's weights."""
-        D, rows = config.width, self._gates * config.width
-        return {"w_x": (rows, D), "w_h": (rows, D), "b": (rows,), **dict.fromkeys(self._biases, (D,))}
-
-    def state_shapes(self, config: ModelConfig) -> list[tuple[int, ...]]:
-        """Of each part of a stream's state."""
-        return [(config.width,)] * self._state_parts
-
-    def advance(self, x: Array, state: CellState, weights: Weights) -> tuple[Array, CellState]:
-        """x (T, B, D) and the state before it → h (T, B, H) and the state after it."""
-        xs = x @ weights["w_x"] + weights["b"]
-        h = np.empty(x.shape, np.float32)
-        for t in range(len(xs)):
-            state = self._step(xs[t], state, weights)
-            h[t] = state[0]
-        return h, state
-
-
-class MinGRUForm:
-    """The block of `mingru.MinGRU`, whose gates see the input alone."""
-
-    def shapes(self, config: ModelConfig) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of a layer's weights."""
-        D, H, F = config.width, config.hidden, config.feedforward
-        shapes = {"norm": (D,), "taps": (TAPS, D), "w_in": (3 * H, D), "b_z": (H,), "w_out": (D, H)}
-        return shapes | ({"feedforward_norm": (D,), "v_in": (2 * F, D), "v_out": (D, F)} if F else {})
-
-    def state_shapes(self, config: ModelConfig) -> list[tuple[int, ...]]:
-        """Of each part of a stream's state."""
-        return [(config.hidden,), (TAPS - 1, config.width)]
-
-    def advance(self, x: Array, state: CellState, weights: Weights) -> tuple[Array, CellState]:
-        """x (T, B, D) and the state before it → x with what the branches add, and the state after it."""
-        h, tail = state
-        y = np.concatenate([tail.transpose(1, 0, 2), _normed(x) * weights["norm"]])
-        mixed = np.sum([weights["taps"][k] * y[k : k + len(x)] for k in range(TAPS)], axis=0)
-        a, c, g = np.split(mixed @ weights["w_in"], 3, axis=-1)
-        z = _sigmoid(a + weights["b_z"])
-        blend = np.empty(c.shape, np.float32)
-        for t in range(len(x)):
-            blend[t] = h = h + z[t] * (c[t] - h)
-        x = np.asarray(x + (g * _sigmoid(g) * blend) @ weights["w_out"])
-        if "v_in" in weights:
-            x = x + gated_layer(_normed(x) * weights["feedforward_norm"], weights["v_in"], weights["v_out"])
-        return x, (h, y[len(x) :].transpose(1, 0, 2))
-
-
-CELLS: dict[str, GatedForm | MinGRUForm] = {
-    "rnn": GatedForm(rnn_step, gates=1),
-    "lstm": GatedForm(lstm_step, gates=4, state_parts=2),
-    "gru": GatedForm(gru_step, gates=3, biases=["b_hn"]),
-    "mingru": MinGRUForm(),
-}
+LARGEST_TABLE = 1 << 22  # numbers of what the first layer makes of every token, had beforehand
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -163,33 +48,29 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 class Engine:
-    """The network for generation: B streams, one position at a time; a window of given tokens layer by layer."""
+    """The network for generation, its weights laid out for reading."""
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
         self.form = CELLS[config.cell]
         full = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in weights.items()}
-        self._embedding = full["embedding.weight"]
-        self._head_t = full.get("head.weight", self._embedding).T
-        self._head_bias: Array = full["head.bias"] * np.float32(config.sharpness)
+        self.embedding = full["embedding.weight"]
+        self.head = full.get("head.weight", self.embedding)
+        self.head_bias: Array = full["head.bias"] * np.float32(config.sharpness)
+        self.norm = full.get("norm")
         self._summary = {
             name.removeprefix("summary."): array for name, array in full.items() if name.startswith("summary.")
         }
-        self._norm = full.get("norm")
-        # Matrices transposed once, so that a step's products read them row by row.
-        self._feedforward = [
-            np.ascontiguousarray(full[f"feedforward.{name}.weight"].T)
-            for name in ("w_in", "w_out")
+        self.feedforward = (
+            gated(*(full[f"feedforward.{name}.weight"] for name in ("w_in", "w_out")))
             if config.feedforward and not config.blocks
-        ]
-        self._layers = [
-            {name: self._prepared(name, full[f"layers.{i}.{name}"]) for name in self.form.shapes(config)}
+            else None
+        )
+        self.layers = [
+            self.form.prepared({name: full[f"layers.{i}.{name}"] for name in self.form.shapes(config)})
             for i in range(config.layers)
         ]
-
-    @staticmethod
-    def _prepared(name: str, weights: Array) -> Array:
-        return np.ascontiguousarray(weights.T) if name.startswith(("w_", "v_")) else weights
+        self._shapes = self.form.state_shapes(config) * config.layers
 
     def summary(self, bag: Bag) -> Array:
         """The question as a vector (S): Σ weight · rarity · row of the table, brought to a mean square of 1."""
@@ -198,39 +79,145 @@ class Engine:
         total = weights @ self._summary["table.weight"][buckets]
         return np.asarray(total / math.sqrt(float(np.mean(total * total)) + EPSILON), np.float32)
 
+    def summed(self, summary: Array | None) -> tuple[Array, Array] | None:
+        """What a summary adds to every input, and to what the head reads, (D) each."""
+        if summary is None:
+            return None
+        return self._summary["to_input.weight"] @ summary, self._summary["to_head.weight"] @ summary
+
     def initial_state(self, streams: int = 1) -> State:
         """Zeros: how every document begins."""
-        shapes = self.form.state_shapes(self.config)
-        layer = tuple(np.zeros((streams, *shape), np.float32) for shape in shapes)
-        return (layer,) * self.config.layers
+        return np.zeros((streams, sum(math.prod(shape) for shape in self._shapes)), np.float32)
+
+    def parts(self, state: State) -> list[CellState]:
+        """What each layer holds of a state, (B, …) each: views."""
+        found, at = [], 0
+        for shape in self._shapes:
+            found.append(state[:, at : at + math.prod(shape)].reshape(len(state), *shape))
+            at += math.prod(shape)
+        each = len(found) // self.config.layers
+        return [tuple(found[i : i + each]) for i in range(0, len(found), each)]
+
+    @staticmethod
+    def joined(parts: list[CellState]) -> State:
+        """The state that layers hold together: a copy."""
+        return np.concatenate([part.reshape(len(part), -1) for layer in parts for part in layer], axis=1)
+
+    def advance(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
+        """Given tokens (T, B) and the state before them → what the head reads, (T, B, D), and the state after them.
+
+        A layer's input products are one matrix product for the window, as in training.
+        """
+        with np.errstate(over="ignore"):  # of the exponentials of gates that are shut
+            x = self.embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
+            summed = self.summed(summary)
+            if summed is not None:
+                x = x + summed[0]
+            if self.norm is not None:
+                x = rms_normed(centred(x))
+            after = []
+            for layer, before in zip(self.layers, self.parts(state), strict=True):
+                x, last = self.form.advance(x, before, layer)
+                after.append(last)
+            if self.norm is not None:
+                x = rms_normed(x) * self.norm
+            if summed is not None:
+                x = x + summed[1]
+            if self.feedforward is not None:
+                x = x + gated_layer(rms_normed(x), *self.feedforward)
+        return x, self.joined(after)
+
+    def logits(self, h: Array) -> Array:
+        """y = W_hy h + b_y, times the sharpness: (…, D) → (…, V)."""
+        return np.asarray((h * np.float32(self.config.sharpness)) @ self.head.T + self.head_bias)
 
     def step(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
         """One token for each stream, (B,), and the state before it → logits (B, V) and the state after it."""
         h, state = self.advance(ids[None], state, summary)
         return self.logits(h[0]), state
 
-    def advance(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
-        """Given tokens (T, B) and the state before them → what the head reads, (T, B, H), and the state after them.
+    def stepper(self, streams: int = 1) -> Stepper:
+        """Streams at the beginning of a document, to go on in place."""
+        return Stepper(self, streams)
 
-        A layer's input products are one matrix product for the window, as in training.
-        """
-        x = self._embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
-        if summary is not None:
-            x = x + self._summary["to_input.weight"] @ summary
-        if self._norm is not None:
-            x = _normed(x)
-        after = []
-        for layer, before in zip(self._layers, state, strict=True):
-            x, last = self.form.advance(x, before, layer)
-            after.append(last)
-        if self._norm is not None:
-            x = _normed(x) * self._norm
-        if summary is not None:
-            x = x + self._summary["to_head.weight"] @ summary
-        if self._feedforward:
-            x = x + gated_layer(_rms_normed(x), *self._feedforward)
-        return x, tuple(after)
+    @cached_property
+    def first_inputs(self) -> Array | None:
+        """What a first layer whose gates see the state makes of every token, W_xh e + b, (V, G·H); None if too much."""
+        layer = self.form.stepper(self.layers[0], 1)
+        if not isinstance(layer, GatedStep) or len(self.embedding) * len(self.layers[0]["b"]) > LARGEST_TABLE:
+            return None
+        return layer.project(self.embedding * np.float32(self.config.input_scale))
+
+
+class Stepper:
+    """B streams in place, one token each at a time. No step allocates anything of the size of a layer."""
+
+    def __init__(self, engine: Engine, streams: int = 1) -> None:
+        D, V = engine.config.width, engine.config.vocabulary
+        self._engine, self._streams = engine, streams
+        self._layers = [engine.form.stepper(weights, streams) for weights in engine.layers]
+        self._feedforward = GatedLayerStep(*engine.feedforward, streams) if engine.feedforward else None
+        self._x, self._scaled, self._h, self._logits = (room(streams, n) for n in (D, D, D, V))
+        self._scale = np.float32(engine.config.input_scale)
+        self._sharpness = np.float32(engine.config.sharpness)
+        self._average = np.full(D, 1 / D, np.float32)
+        self._summed: tuple[Array, Array] | None = None
+        self.load(engine.initial_state(streams))
+
+    def load(self, state: State) -> None:
+        """Stand where a state says."""
+        for layer, parts in zip(self._layers, self._engine.parts(state), strict=True):
+            layer.load(parts)
+
+    def state(self) -> State:
+        """Where the streams stand."""
+        return self._engine.joined([layer.state() for layer in self._layers])
+
+    def summarise(self, summary: Array | None) -> None:
+        """From the next token on, answer the question of this summary, or none."""
+        self._summed = self._engine.summed(summary)
+
+    def step(self, ids: Ids) -> Array:
+        """One token for each stream, (B,) → what the head reads, (B, D), valid until the next step."""
+        engine, h = self._engine, self._h
+        with np.errstate(over="ignore"):
+            x = self._first(ids)
+            for layer in self._layers[1:]:
+                x = layer.step(x)
+            if engine.norm is not None:
+                norm_into(x, h)
+                h *= engine.norm
+            else:
+                h[...] = x
+            if self._summed is not None:
+                h += self._summed[1]
+            if self._feedforward is not None:
+                self._feedforward.add_to(h)
+        return h.reshape(self._streams, -1)
+
+    def _first(self, ids: Ids) -> Array:
+        """What the first layer makes of the tokens."""
+        engine, first, x = self._engine, self._layers[0], self._x
+        which = ids[0] if self._streams == 1 else ids
+        if isinstance(first, GatedStep) and self._summed is None and engine.first_inputs is not None:
+            return first.recur(engine.first_inputs[which])
+        np.multiply(engine.embedding[which], self._scale, x)
+        if self._summed is not None:
+            x += self._summed[0]
+        if engine.norm is not None:
+            if self._streams == 1:
+                x -= x.dot(self._average)
+            else:
+                x -= x.dot(self._average)[:, None]
+            norm_into(x, x)
+        return first.step(x)
 
     def logits(self, h: Array) -> Array:
-        """y = W_hy h + b_y, times the sharpness: (…, H) → (…, V)."""
-        return np.asarray((h * np.float32(self.config.sharpness)) @ self._head_t + self._head_bias)
+        """What the head makes of (B, D), (B, V), valid until it is asked again."""
+        np.multiply(h.reshape(self._scaled.shape), self._sharpness, self._scaled)
+        if self._streams == 1:
+            np.dot(self._engine.head, self._scaled, self._logits)
+        else:
+            np.dot(self._scaled, self._engine.head.T, self._logits)
+        self._logits += self._engine.head_bias
+        return self._logits.reshape(self._streams, -1)

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.corpus import Document
-from charrnn.engine import BUCKETS, Array, Engine, Ids
+from charrnn.engine import BUCKETS, Engine, Ids
 from charrnn.errors import CorpusError
 from charrnn.memory import CACHED, History, Memory
+from charrnn.numerics import Array
 from charrnn.question import Asked
 from charrnn.tokenizer import Tokenizer
 

@@ -6,8 +6,6 @@ Works on one stream of one model. It knows tokens, states and sampling, and noth
 from __future__ import annotations
 
 import itertools
-import math
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.config import SamplingConfig
-from charrnn.engine import BUCKETS, Array, Engine, State
+from charrnn.engine import BUCKETS, Engine, State
 from charrnn.memory import NOTHING, History, Memory, Tokens
+from charrnn.numerics import Array
 from charrnn.question import MOST_CHARACTERS, Asked
-from charrnn.sampling import sample
+from charrnn.sampling import sample, surprise
 from charrnn.tokenizer import Tokenizer
 
 READ_POSITIONS = 512  # of a prompt at once
-RECENT = 4096  # tokens remembered for the repetition penalty, at most
 BEGINNING = 18  # tokens of a draft: what an answer is about is said by then
 NEW_DOCUMENT = "\n\n"  # how the document mark shows in a continuation
 
@@ -44,16 +42,17 @@ class _Step(NamedTuple):
     token: int
     surprise: float
     state: State
-    logits: Array
+    h: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a text, as a value."""
+    """A place in a text, as a value of some kilobytes."""
 
     state: State
-    logits: Array
-    recent: tuple[int, ...]
+    """After the last token, (1, S)."""
+    h: Array
+    """What the head reads there, (1, D)."""
     history: Tokens
     asked: Asked
     summary: Array | None
@@ -61,54 +60,65 @@ class Place:
 
 
 class Stream:
-    """A place in a text: the engine's state after it, the logits of what comes next, and the recent tokens.
+    """A place in a text: the engine's state after it, what comes next, and the recent tokens.
 
-    `memory` may be taken away, or given back, at any moment: the logits of the next token that is read are with it or
-    without.
+    `memory` may be taken away, or given back, at any moment: it has its say, or has not, from then on.
     """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer, memory: Memory | None = None) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self.memory = memory
+        self._stepper = engine.stepper()
         self._history = History()
-        self.state: State = engine.initial_state(1)
-        self.logits: Array = np.zeros(engine.config.vocabulary, np.float32)
-        self.recent: deque[int] = deque(maxlen=RECENT)
         self._asked = Asked(BUCKETS)
         self._summary: Array | None = None  # of the question that is being answered
         self._answered = ""
+        self._expected: tuple[Array, Memory | None] | None = None  # logits, once asked for, and whose say they have
         self.read([tokenizer.document])
 
     def mark(self) -> Place:
-        """This place, to come back to: states are values, so nothing is copied but the recent tokens."""
-        recent = tuple(self.recent)
+        """This place, to come back to."""
         history = self._history.tokens().copy()
-        return Place(self.state, self.logits, recent, history, self._asked, self._summary, self._answered)
+        return Place(self._stepper.state(), self._h.copy(), history, self._asked, self._summary, self._answered)
 
     def go_to(self, place: Place) -> None:
         """Back to a place that `mark` gave."""
-        self.state, self.logits = place.state, place.logits
-        self.recent, self._history = deque(place.recent, maxlen=RECENT), History(place.history)
-        self._asked, self._summary, self._answered = place.asked, place.summary, place.answered
+        self._stand(place.state, place.h)
+        self._history = History(place.history)
+        self._asked, self._answered = place.asked, place.answered
+        self._answer_for(place.summary)
+
+    def _stand(self, state: State, h: Array) -> None:
+        self._stepper.load(state)
+        self._h, self._expected = h, None
+
+    def _answer_for(self, summary: Array | None) -> None:
+        self._summary = summary
+        self._stepper.summarise(summary)
 
     def read(self, ids: Sequence[int]) -> None:
-        """Go on past given tokens, window by window; only the last needs its logits."""
-        for start in range(0, len(ids), READ_POSITIONS):
-            window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
-            h, self.state = self._engine.advance(window, self.state, self._summary)
-        self.recent.extend(ids[-RECENT:])
+        """Go on past given tokens: one in place, more window by window."""
+        if len(ids) == 1:
+            self._h = self._stepper.step(np.asarray(ids, np.int64))
+        elif len(ids):
+            state = self._stepper.state()
+            for start in range(0, len(ids), READ_POSITIONS):
+                window = np.asarray(ids[start : start + READ_POSITIONS], np.int64)[:, None]
+                h, state = self._engine.advance(window, state, self._summary)
+            self._stand(state, h[-1])
+        self._expected = None
         self._history.extend(ids)
-        if len(ids):
-            self.logits = self._expect(h[-1], [[]])[0]
 
-    def _expect(self, h: Array, drafted: Sequence[list[int]]) -> Array:
-        """What the head reads (B, H), and the tokens drafted past this place → logits (B, V), with the memory's say."""
-        logits = self._engine.logits(h)
-        if self.memory is None:
-            return logits
-        before = self._history.tokens()
-        return self.memory.mix(logits, [np.concatenate([before, np.asarray(ids, np.int64)]) for ids in drafted])
+    @property
+    def logits(self) -> Array:
+        """Of what comes next, (V), with the memory's say if there is one. Until it is asked for it costs nothing."""
+        if self._expected is None or self._expected[1] is not self.memory:
+            logits = self._stepper.logits(self._h)
+            if self.memory is not None:
+                logits = self.memory.mix(logits, [self._history.tokens()])
+            self._expected = logits[0], self.memory
+        return self._expected[0]
 
     def read_text(self, text: str) -> None:
         """Go on past a text."""
@@ -121,8 +131,8 @@ class Stream:
             self._asked, self._answered = self._asked.answer(self._answered), ""
         self._asked = self._asked.ask(question)
         if self._engine.config.summary:  # all that the answer knows of the dialogue; a state would only lead it astray
-            self._summary = self._engine.summary(self._asked.bag())
-            self.state = self._engine.initial_state(1)
+            self._answer_for(self._engine.summary(self._asked.bag()))
+            self._stepper.load(self._engine.initial_state())
             self._history.extend([*tokenizer.encode(question), NOTHING])
         else:
             self.read([tokenizer.ask, *tokenizer.encode(question)])
@@ -153,28 +163,27 @@ class Stream:
             logits = logits.copy()
             logits[early_bars if drawn < at_least else bars] = -np.inf
             config = sampling()
-            recent = [*self.recent, *drafted] if config.repetition_penalty != 1 else []
-            token = sample(logits, recent[max(0, len(recent) - config.repetition_window) :], config, rng.random())
-            return token, _bits(logits, token)
+            recent = [*self._history.read(), *drafted] if config.repetition_penalty != 1 else []
+            token = sample(logits, recent, config, rng.random())
+            return token, surprise(logits, token)
 
         beginning: Sequence[_Step] = []
         if drafts > 1 and self._summary is not None and sampling().temperature > 0:
             beginning = self._best_beginning(self._summary, drafts, choose, stops)
         for drawn in itertools.count():
             given = beginning[drawn] if drawn < len(beginning) else None
-            token, surprise = given[:2] if given else choose(self.logits, [], drawn)
+            token, bits = given[:2] if given else choose(self.logits, [], drawn)
             if token in stops:
                 return
             if given:
-                self.state, self.logits = given.state, given.logits
-                self.recent.append(token)
+                self._stand(given.state, given.h)
                 self._history.extend([token])
             else:
                 self.read([token])
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
             if self._summary is not None:
                 self._answered = (self._answered + text)[:MOST_CHARACTERS]
-            yield Piece(text, token, surprise)
+            yield Piece(text, token, bits)
 
     def _best_beginning(
         self,
@@ -188,37 +197,31 @@ class Stream:
         What is likely after a question is not always likely only after this one: Li et al. (2016) rank answers by how
         well they tell their question. Here the summary tells it, for it has learned to draw the two together.
         """
-        engine = self._engine
-        state = tuple(tuple(np.repeat(part, drafts, axis=0) for part in layer) for layer in self.state)
+        stepper = self._engine.stepper(drafts)
+        stepper.load(np.repeat(self._stepper.state(), drafts, axis=0))
+        stepper.summarise(summary)
         logits = np.repeat(self.logits[None], drafts, axis=0)
         found: list[list[_Step]] = [[] for _ in range(drafts)]
         going_on = list(range(drafts))
         for drawn in range(BEGINNING):
-            if not going_on:
-                break
             chosen = {b: choose(logits[b], [step.token for step in found[b]], drawn) for b in going_on}
             ids = np.zeros(drafts, np.int64)
             for b, (token, _) in chosen.items():
                 ids[b] = token
-            h, state = engine.advance(ids[None], state, summary)
-            tokens = [
-                [*(step.token for step in found[b]), *chosen[b][:1]] if b in chosen else [] for b in range(drafts)
-            ]
-            logits = self._expect(h[0], tokens)
-            for b, (token, surprise) in chosen.items():
-                after = tuple(tuple(part[b : b + 1] for part in layer) for layer in state)
-                found[b].append(_Step(token, surprise, after, logits[b]))
+            h, state = stepper.step(ids).copy(), stepper.state()
+            for b, choice in chosen.items():
+                found[b].append(_Step(*choice, state[b : b + 1], h[b : b + 1]))
             going_on = [b for b in going_on if chosen[b][0] not in stops]
+            if not going_on:
+                break
+            logits = stepper.logits(h)
+            if self.memory is not None:
+                before = self._history.tokens()
+                tokens = [np.array([step.token for step in steps], np.int64) for steps in found]
+                logits = self.memory.mix(logits, [np.concatenate([before, drafted]) for drafted in tokens])
         texts = [self._tokenizer.decode([step.token for step in steps if step.token not in stops]) for steps in found]
-        told = [engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
+        told = [self._engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
         return found[int(np.argmax([vector @ summary for vector in told]))]
-
-
-def _bits(logits: Array, token: int) -> float:
-    """−log₂ softmax(logits)[token]."""
-    top = float(logits.max())
-    total = float(np.exp((logits - np.float32(top)).astype(np.float64)).sum())
-    return (math.log(total) + top - float(logits[token])) / math.log(2)
 
 
 def with_seed(config: SamplingConfig) -> tuple[SamplingConfig, int]:

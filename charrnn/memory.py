@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.uint32]
-Tokens = npt.NDArray[np.int64]
+Tokens = npt.NDArray[np.integer]
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 DEPTH = 16  # tokens by which positions are sorted
 CACHE_ORDERS = (1, 2, 3, 4, 6)
@@ -119,7 +119,8 @@ class NGrams:
         """What followed the last tokens of each history, in the text and in the history itself, of which the last
         CACHED tokens count. Where they stood too often in the text, evenly chosen occurrences are looked at."""
         counts = np.zeros((len(histories), COLUMNS), np.int64)
-        cells, followed = [0], [np.empty(0, np.int64)]
+        cells = [0]
+        followed: list[Tokens] = [np.empty(0, np.int64)]
         for row, history in enumerate(histories):
             intervals = self.intervals(history[-DEPTH:].tolist())
             for column, n in enumerate(ORDERS):
@@ -168,13 +169,13 @@ class History:
     """The last tokens read, with NOTHING wherever the network began anew."""
 
     def __init__(self, tokens: Tokens | None = None) -> None:
-        self._room = np.empty(2 * CACHED, np.int64)
+        self._room = np.empty(2 * CACHED, np.int32)
         self._end = 0
         self.extend([] if tokens is None else tokens)
 
     def extend(self, tokens: Sequence[int] | Tokens) -> None:
         """Read on."""
-        new = np.asarray(tokens[-CACHED:], np.int64)
+        new = np.asarray(tokens[-CACHED:], np.int32)
         if self._end + len(new) > len(self._room):
             kept = self.tokens()[len(new) :] if len(new) < CACHED else new[:0]
             self._room[: len(kept)], self._end = kept.copy(), len(kept)
@@ -184,6 +185,11 @@ class History:
     def tokens(self) -> Tokens:
         """The last of them, up to CACHED; not to be kept while it goes on."""
         return self._room[max(0, self._end - CACHED) : self._end]
+
+    def read(self) -> list[int]:
+        """The same without NOTHING, as numbers."""
+        tokens = self.tokens()
+        return [int(token) for token in tokens[tokens >= 0]]
 
 
 @dataclass(frozen=True)
@@ -212,7 +218,8 @@ class Experts:
         """The network's logits (N, V), and at each place the tokens before it; the last CACHED are enough."""
         self._logits = logits - logits.max(axis=1, keepdims=True)
         self._p = np.exp(self._logits)
-        self._soft = np.exp(self._logits * np.float32(1 / SOFTER))
+        self._soft = self._logits * np.float32(1 / SOFTER)
+        np.exp(self._soft, self._soft)
         self._sum, self._soft_sum = self._p.sum(axis=1), self._soft.sum(axis=1)
         self._log_sum = np.log(self._sum)
         self._found = found = ngrams.followers(histories)
@@ -243,7 +250,7 @@ class Experts:
         there[:, 2 + len(ORDERS) :] = False
         return features, there
 
-    def _logs(self, rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> Array:
+    def _logs(self, rows: npt.NDArray[np.int64], tokens: Tokens) -> Array:
         """The logarithms of what the network gives some tokens at some places."""
         return np.asarray(self._logits[rows, tokens] - self._log_sum[rows])
 
@@ -263,14 +270,16 @@ class Experts:
         return float(-self._logs(np.arange(len(targets)), targets).sum(dtype=np.float64) / math.log(2))
 
     def mixture(self, weights: Array) -> Array:
-        """Σ w_i p_i over the vocabulary, (N, V)."""
-        N, V = self._p.shape
-        p = self._p * (weights[:, 0] / self._sum)[:, None]
-        p += self._soft * (weights[:, 1] / self._soft_sum)[:, None]
-        found = self._found
+        """Σ w_i p_i over the vocabulary, (N, V); asked for once, and last, for it takes the
+        room of what it adds."""
+        p: Array = self._p
+        soft, found = self._soft, self._found
+        p *= (weights[:, 0] / self._sum)[:, None]
+        soft *= (weights[:, 1] / self._soft_sum)[:, None]
+        p += soft
         rows, orders = np.divmod(found.cells, COLUMNS)
-        p += np.bincount(rows * V + found.tokens, weights[rows, 2 + orders] * found.shares, N * V).reshape(N, V)
-        return np.asarray(p)
+        np.add.at(p, (rows, found.tokens), weights[rows, 2 + orders] * found.shares)
+        return p
 
 
 def _by_column(features: Array) -> Array:
@@ -288,8 +297,9 @@ class Memory:
     def mix(self, logits: Array, histories: Sequence[Tokens]) -> Array:
         """The network's logits (N, V) and the tokens before each place → the mixture's log-probabilities (N, V)."""
         experts = Experts(self.ngrams, logits, histories)
-        p = experts.mixture(self.gate.weights(experts.features, experts.there))
-        return np.asarray(np.log(p * np.float32(1 - FLOOR) + np.float32(FLOOR / p.shape[1])), np.float32)
+        p = experts.mixture(self.gate.weights(experts.features, experts.there) * np.float32(1 - FLOOR))
+        p += np.float32(FLOOR / p.shape[1])
+        return np.log(p, out=p)
 
     def bits(self, logits: Array, histories: Sequence[Tokens], targets: Tokens) -> npt.NDArray[np.float64]:
         """Σ −log₂ p(target) by the network alone, with the text, and with the cache, too: (3,)."""

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from charrnn.cells import Cell, State, apply
 from charrnn.config import ModelConfig
-from charrnn.engine import EPSILON, TAPS
+from charrnn.forms import TAPS
+from charrnn.numerics import EPSILON
 
 
 class MinGRU(Cell):

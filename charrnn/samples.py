@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.config import ModelConfig, SamplingConfig
-from charrnn.engine import Engine, Weights
+from charrnn.engine import Engine
+from charrnn.forms import Weights
 from charrnn.generation import Stream
 from charrnn.tokenizer import Tokenizer
 

@@ -7,6 +7,7 @@ falling probability.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ Array = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
-HEAD = 64  # candidates sorted first; the rest only if the draw falls among them
+DEPTHS = (5.0, 10.0, math.inf)  # below the largest logit: where to look for candidates, further if that was too few
+BINS, BINS_A_NAT = 128, 4
+ROUNDING = 1e-6  # of a sum in float32
+LOWEST = float(np.finfo(np.float32).min)
 
 
 class Candidates(NamedTuple):
@@ -46,9 +50,9 @@ def softmax(logits: npt.NDArray[np.floating]) -> Wide:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
-def top_p_count(probabilities: Wide, p: float) -> int:
-    """How many of the falling probabilities it takes to reach p (Holtzman et al. 2020); at least one."""
-    return min(len(probabilities), int(np.searchsorted(np.cumsum(probabilities), p * (1 - 1e-12))) + 1)
+def top_p_count(cumulative: Wide, total: float, p: float) -> int:
+    """How many of the falling weights, by their sums, it takes to reach a share p of all (Holtzman et al. 2020)."""
+    return min(len(cumulative), int(np.searchsorted(cumulative, total * p * (1 - ROUNDING))) + 1)
 
 
 def min_p_count(probabilities: Wide, p: float) -> int:
@@ -61,10 +65,17 @@ def candidates(logits: Array, config: SamplingConfig) -> Candidates:
 
     top-p and min-p look at the probabilities of what the filters before them left, at temperature 1.
     """
-    ids = falling(logits, config.top_k or len(logits))
-    kept = logits[ids].astype(np.float64)
-    if config.top_p < 1:
-        kept = kept[: top_p_count(softmax(kept), config.top_p)]
+    if config.top_k:
+        ids = falling(logits, config.top_k)
+        kept = logits[ids].astype(np.float64)
+        if config.top_p < 1:
+            kept = kept[: top_p_count(np.cumsum(softmax(kept)), 1, config.top_p)]
+    elif config.top_p < 1:
+        ids = _likeliest(logits, config.top_p)
+        kept = logits[ids].astype(np.float64)
+    else:
+        ids = near(logits, math.inf if config.min_p == 0 else 1e-3 - math.log(config.min_p))
+        kept = logits[ids].astype(np.float64)
     if config.min_p > 0:
         kept = kept[: min_p_count(softmax(kept), config.min_p)]
     return Candidates(ids[: len(kept)], kept)
@@ -72,16 +83,54 @@ def candidates(logits: Array, config: SamplingConfig) -> Candidates:
 
 def falling(logits: Array, most: int) -> Ids:
     """The ids of the `most` largest finite logits, largest first, equal ones by id."""
-    count = int(np.count_nonzero(logits > -np.inf))
-    most = min(most, count)
-    if most < len(logits):
-        # Everything above the threshold, and of what equals it the smallest ids.
-        threshold = np.partition(logits, len(logits) - most)[len(logits) - most]
-        above = np.flatnonzero(logits > threshold)
-        chosen = np.concatenate([above, np.flatnonzero(logits == threshold)[: most - len(above)]])
-    else:
-        chosen = np.arange(len(logits))
-    return np.asarray(chosen[np.argsort(-logits[chosen], kind="stable")], np.int64)
+    finite = int(np.count_nonzero(logits >= LOWEST))
+    if most >= finite:
+        return near(logits, math.inf)
+    # Everything above the threshold, and of what equals it the smallest ids.
+    threshold = np.partition(logits, len(logits) - most)[len(logits) - most]
+    above = np.flatnonzero(logits > threshold)
+    return _sorted(logits, np.concatenate([above, np.flatnonzero(logits == threshold)[: most - len(above)]]))
+
+
+def near(logits: Array, depth: float) -> Ids:
+    """The ids of the finite logits no more than `depth` below the largest, largest first, equal ones by id."""
+    return _sorted(logits, np.flatnonzero(logits >= max(float(logits.max()) - depth, LOWEST)))
+
+
+def _sorted(logits: Array, ids: npt.NDArray[np.intp]) -> Ids:
+    return np.asarray(ids[np.argsort(-logits[ids], kind="stable")], np.int64)
+
+
+def _likeliest(logits: Array, p: float) -> Ids:
+    """The ids of the fewest likeliest tokens whose probabilities sum to at least p; few others are sorted."""
+    top = logits.max()
+    total = float(np.exp(logits - top).sum(dtype=np.float64))
+    for depth in DEPTHS:
+        ids = near(logits, depth)
+        cumulative = np.cumsum(np.exp((logits[ids] - top).astype(np.float64)))
+        if p * total <= cumulative[-1]:
+            break
+    return ids[: top_p_count(cumulative, total, p)]
+
+
+def _place(cumulative: Wide, aim: float) -> int:
+    """The first place whose sum passes the aim; the last, should rounding put the aim beyond it."""
+    return min(len(cumulative) - 1, int(np.searchsorted(cumulative, aim, "right")))
+
+
+def _draw_from_all(logits: Array, temperature: float, uniform: float) -> int:
+    """The token that a uniform number picks from all of them in order of falling logit, though they are not sorted:
+    they are cast into bins by how far they fall below the largest, and only the bin that the draw falls into is."""
+    below = (logits.max() - logits) / np.float32(max(temperature, 1e-30))
+    weights = np.exp(-below)
+    bins = np.minimum(below * np.float32(BINS_A_NAT), np.float32(BINS - 1)).astype(np.intp)
+    masses = np.cumsum(np.bincount(bins, weights, BINS).astype(np.float64))
+    aim = uniform * masses[-1]
+    bin = _place(masses, aim)
+    ids = np.flatnonzero(bins == bin)
+    ids = ids[np.argsort(below[ids], kind="stable")]
+    before = masses[bin - 1] if bin else 0.0
+    return int(ids[_place(np.cumsum(weights[ids], dtype=np.float64), aim - before)])
 
 
 def draw(options: Candidates, temperature: float, uniform: float) -> int:
@@ -89,9 +138,8 @@ def draw(options: Candidates, temperature: float, uniform: float) -> int:
     if temperature <= 0 or len(options.ids) == 1:
         return 0
     # Shifted before the division, so that a small temperature underflows to 0 and never overflows.
-    weights = np.exp((options.logits - options.logits[0]) / temperature)
-    cumulative = np.cumsum(weights)
-    return min(int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right")), len(cumulative) - 1)
+    cumulative = np.cumsum(np.exp((options.logits - options.logits[0]) / temperature))
+    return _place(cumulative, uniform * cumulative[-1])
 
 
 def sample(logits: Array, recent: Sequence[int], config: SamplingConfig, uniform: float) -> int:
@@ -101,20 +149,13 @@ def sample(logits: Array, recent: Sequence[int], config: SamplingConfig, uniform
     )
     if config.temperature == 0:
         return int(np.argmax(logits))
-    filtered = config.top_k or config.top_p < 1 or config.min_p > 0
-    if not filtered and len(logits) > 4 * HEAD:
-        early = _draw_from_head(logits, config.temperature, uniform)
-        if early is not None:
-            return early
-    options = candidates(logits, config)
-    return int(options.ids[draw(options, config.temperature, uniform)])
+    if config.top_k or config.top_p < 1 or config.min_p > 0:
+        options = candidates(logits, config)
+        return int(options.ids[draw(options, config.temperature, uniform)])
+    return _draw_from_all(logits, config.temperature, uniform)
 
 
-def _draw_from_head(logits: Array, temperature: float, uniform: float) -> int | None:
-    """The draw from all tokens, without sorting all: nearly always it falls among the few likeliest."""
-    head = falling(logits, HEAD)
-    top = float(logits[head[0]])
-    total = float(np.exp((logits - top).astype(np.float64) / temperature).sum())
-    cumulative = np.cumsum(np.exp((logits[head].astype(np.float64) - top) / temperature))
-    place = int(np.searchsorted(cumulative, uniform * total, side="right"))
-    return int(head[place]) if place < len(head) else None
+def surprise(logits: Array, token: int) -> float:
+    """−log₂ softmax(logits)[token]."""
+    top = logits.max()
+    return (math.log(float(np.exp(logits - top).sum(dtype=np.float64))) + float(top - logits[token])) / math.log(2)

@@ -91,7 +91,7 @@ def run_training(call: TrainingCall) -> int:
 def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
     if not call.sources:
         raise UsageError("name what to train on: a file, a folder, or corpus for the bundled text")
-    from charrnn.engine import CELLS
+    from charrnn.forms import CELLS
 
     if call.config.cell not in CELLS:  # before a long text is read for nothing
         raise UsageError(f"there is no cell {call.config.cell!r}; there are {', '.join(CELLS)}")

@@ -7,8 +7,9 @@ import torch
 from charrnn.answers import Answers
 from charrnn.config import ModelConfig
 from charrnn.corpus import Document, Part
-from charrnn.engine import BUCKETS, CELLS, Engine
+from charrnn.engine import BUCKETS, Engine
 from charrnn.evaluation import score_documents
+from charrnn.forms import CELLS
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.question import Asked, Bag

@@ -7,8 +7,8 @@ from torch import nn
 
 from charrnn.cells import GRU, LSTM, RNN
 from charrnn.config import ModelConfig
-from charrnn.engine import CELLS as FORMS
 from charrnn.engine import Engine, parameter_shapes
+from charrnn.forms import CELLS as FORMS
 from charrnn.mingru import MinGRU
 from charrnn.network import CELLS, Network
 from charrnn.training_state import weights_of

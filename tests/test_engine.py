@@ -1,4 +1,8 @@
-"""The numpy engine against the torch network, with the same trained and stored weights."""
+"""The numpy engine against the torch network, with the same stored weights; its states; its steps in place."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,12 +11,20 @@ import torch
 import charrnn
 from charrnn.config import ModelConfig
 from charrnn.corpus import read_corpus
-from charrnn.engine import CELLS, Engine, parameter_shapes
+from charrnn.engine import Engine, parameter_shapes
 from charrnn.errors import ModelError
+from charrnn.forms import CELLS, Form
 from charrnn.network import Network
 from charrnn.training_state import put_weights, weights_of
 
 V, LENGTH = 60, 1000
+
+
+def random_engine(cell: str, seed: int = 1, **settings) -> Engine:
+    """An engine of random weights, dialogue and all."""
+    config = ModelConfig(**{"cell": cell, "layers": 2, "width": 24, "vocabulary": V, "feedforward": 20, **settings})
+    rng = np.random.default_rng(seed)
+    return Engine(config, {n: rng.normal(0, 0.3, s).astype(np.float32) for n, s in parameter_shapes(config).items()})
 
 
 def trained(cell: str, *, tied: bool) -> Network:
@@ -45,44 +57,101 @@ def test_engine_and_network_agree_over_a_thousand_characters(cell, tied):
     assert len(weights) == len(parameter_shapes(network.config))
     with torch.no_grad():
         expected, _ = network(torch.from_numpy(ids)[:, None], network.initial_state(1))
-    state = engine.initial_state(1)
+    stepper = engine.stepper()
     for t in range(LENGTH):
-        logits, state = engine.step(ids[t : t + 1], state)
+        logits = stepper.logits(stepper.step(ids[t : t + 1]))
         np.testing.assert_allclose(logits[0], expected[t, 0].numpy(), atol=1e-4, rtol=0)
+    h, state = engine.advance(ids[:, None], engine.initial_state())
+    np.testing.assert_allclose(engine.logits(h[:, 0]), expected[:, 0].numpy(), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(state, stepper.state(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_window_at_once_is_step_by_step_and_streams_do_not_mix(cell):
-    config = ModelConfig(cell=cell, layers=2, width=24, vocabulary=V)
-    rng = np.random.default_rng(1)
-    engine = Engine(config, {n: rng.normal(0, 0.3, s).astype(np.float32) for n, s in parameter_shapes(config).items()})
+@pytest.mark.parametrize("summary", [0, 6])
+def test_a_window_at_once_is_step_by_step_and_streams_do_not_mix(cell, summary):
+    engine = random_engine(cell, summary=summary)
+    rng = np.random.default_rng(2)
     ids = rng.integers(0, V, (30, 8))
-    h, after = engine.advance(ids, engine.initial_state(8))
-    state = engine.initial_state(8)
-    for row in ids:
-        logits, state = engine.step(row, state)
-    np.testing.assert_allclose(engine.logits(h[-1]), logits, atol=1e-5)
-    for layer, expected in zip(after, state, strict=True):
-        for part, other in zip(layer, expected, strict=True):
-            np.testing.assert_allclose(part, other, atol=1e-5)
-    alone = engine.initial_state(1)
-    for row in ids:
-        one, alone = engine.step(row[3:4], alone)
-    np.testing.assert_allclose(one[0], logits[3], atol=1e-5)
+    vector = rng.normal(0, 1, summary).astype(np.float32) if summary else None
+    h, after = engine.advance(ids, engine.initial_state(8), vector)
+    many, alone, fourth = engine.stepper(8), engine.stepper(), 3
+    for stepper in (many, alone):
+        stepper.summarise(vector)
+    for t, row in enumerate(ids):
+        np.testing.assert_allclose(many.step(row), h[t], atol=1e-4)
+        np.testing.assert_allclose(alone.step(row[fourth : fourth + 1])[0], h[t, fourth], atol=1e-4)
+    np.testing.assert_allclose(many.state(), after, atol=1e-4)
+    np.testing.assert_allclose(alone.state(), after[fourth : fourth + 1], atol=1e-4)
+    np.testing.assert_allclose(many.logits(h[-1]), engine.logits(h[-1]), atol=1e-4)
+    np.testing.assert_allclose(alone.logits(h[-1, fourth : fourth + 1])[0], engine.logits(h[-1, fourth]), atol=1e-4)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_state_is_a_value(cell):
-    config = ModelConfig(cell=cell, layers=1, width=8, tied=True, vocabulary=V)
-    rng = np.random.default_rng(2)
-    engine = Engine(config, {n: rng.normal(0, 0.3, s).astype(np.float32) for n, s in parameter_shapes(config).items()})
-    _, state = engine.step(np.array([1]), engine.initial_state(1))
-    copies = [[part.copy() for part in layer] for layer in state]
-    again, _ = engine.step(np.array([2]), state)
-    for layer, kept in zip(state, copies, strict=True):
-        for part, copy in zip(layer, kept, strict=True):
-            np.testing.assert_array_equal(part, copy)
-    np.testing.assert_array_equal(again, engine.step(np.array([2]), state)[0])
+    """Taken in mid-text it stays as it was; going on from it is the same to the last bit; its bytes are all of it."""
+    engine = random_engine(cell)
+    ids = np.random.default_rng(3).integers(0, V, (20, 1))
+    stepper = engine.stepper()
+    for row in ids[:5]:
+        stepper.step(row)
+    state = stepper.state()
+    kept = state.tobytes()
+    first = [stepper.step(row).tobytes() for row in ids[5:]]
+    end = stepper.state().tobytes()
+    assert state.tobytes() == kept
+    stepper.load(np.frombuffer(kept, np.float32).reshape(1, -1))
+    assert stepper.state().tobytes() == kept
+    assert [stepper.step(row).tobytes() for row in ids[5:]] == first
+    assert stepper.state().tobytes() == end
+    other = engine.stepper()
+    other.load(state)
+    assert [other.step(row).tobytes() for row in ids[5:]] == first
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_form_without_a_quicker_way_steps_by_windows_of_one(cell):
+    engine = random_engine(cell)
+    quick, slow = engine.stepper(3), engine.stepper(3)
+    slow._layers = [Form.stepper(engine.form, weights, 3) for weights in engine.layers]
+    slow.load(engine.initial_state(3))
+    for row in np.random.default_rng(4).integers(0, V, (10, 3)):
+        np.testing.assert_allclose(quick.step(row), slow.step(row), atol=1e-4)
+    np.testing.assert_allclose(quick.state(), slow.state(), atol=1e-4)
+
+
+def test_gates_that_are_shut_overflow_silently():
+    """Weights a hundred times too large: e^−a is infinite, and no warning, no NaN."""
+    for cell in CELLS:
+        engine = random_engine(cell)
+        for layer in engine.layers:
+            for weights in layer.values():
+                weights *= 100
+        stepper = engine.stepper()
+        for id in range(10):
+            h = stepper.step(np.array([id]))
+            assert np.isfinite(h).all()
+        assert np.isfinite(engine.advance(np.arange(10)[:, None], engine.initial_state())[0]).all()
+
+
+def test_one_thread_and_two_agree(tmp_path):
+    code = """
+import sys, numpy as np, charrnn
+model = charrnn.load()
+stream = model.stream()
+stream.read_text("循环神经网络" * 40)
+found = []
+for id in stream._tokenizer.encode("什么是隐藏状态？它在每一步都会更新。"):
+    stream.read([id])
+    found.append(stream.logits.copy())
+np.save(sys.argv[1], np.array(found))
+"""
+    found = []
+    for threads in "12":
+        path = tmp_path / f"{threads}.npy"
+        limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        subprocess.run([sys.executable, "-c", code, path], env={**os.environ, **limits}, check=True, timeout=120)
+        found.append(np.load(path))
+    np.testing.assert_allclose(*found, atol=1e-4)
 
 
 def test_the_shapes_are_those_of_the_network():
@@ -106,7 +175,7 @@ def test_the_shipped_model_agrees_over_a_thousand_characters_of_text():
     ids = np.array([model.tokenizer.document, *model.tokenizer.encode(text)][: LENGTH + 1])
     with torch.no_grad():
         expected, _ = network(torch.from_numpy(ids)[:, None], network.initial_state(1))
-    state = model.engine.initial_state()
+    stepper = model.engine.stepper()
     for t in range(LENGTH):
-        logits, state = model.engine.step(ids[t : t + 1], state)
+        logits = stepper.logits(stepper.step(ids[t : t + 1]))
         np.testing.assert_allclose(logits[0], expected[t, 0].numpy(), atol=1e-4, rtol=0)

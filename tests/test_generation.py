@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charrnn as package
-from charrnn.chat import ChatSession
+from charrnn.chat import UNDONE, ChatSession, Turn
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
-from charrnn.errors import ModelError
-from charrnn.generation import first_characters, text_until
+from charrnn.errors import ModelError, UsageError
+from charrnn.generation import Stream, first_characters, text_until
 from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.question import Asked
 from charrnn.sampling import sample
@@ -46,6 +48,18 @@ def talker(tmp_path_factory):
 def writer(tmp_path_factory, corpus_file):
     """A model of subwords that has read a poem and no dialogue."""
     return train(tmp_path_factory.mktemp("writer") / "model", [corpus_file], tokenizer="subword", cell="gru")
+
+
+def memory_of(text, model):
+    """A memory of this text whose gate trusts it."""
+    tokens, size = np.array(model.tokenizer.encode(text), np.uint16), model.config.vocabulary
+    gate = Gate(
+        np.zeros((FEATURES, 1), np.float32),
+        np.zeros(1, np.float32),
+        np.zeros((1, EXPERTS), np.float32),
+        np.where(np.arange(EXPERTS) >= 2, 9, 0).astype(np.float32),
+    )
+    return Memory(NGrams(tokens, sorted_by_context(tokens), size), gate)
 
 
 def most(pieces, count=60):
@@ -262,11 +276,104 @@ def test_after_a_draft_the_stream_stands_where_its_text_ends(stop_after, talker)
     barred = {talker.tokenizer.unknown}
     pieces = one.generate(lambda: SamplingConfig(temperature=1.5), np.random.default_rng(1), barred=barred, drafts=4)
     other.read([piece.token for piece in most(pieces, stop_after)])
-    for layer, expected in zip(one.state, other.state, strict=True):
-        for part, other_part in zip(layer, expected, strict=True):
-            np.testing.assert_allclose(part, other_part, atol=1e-5)
+    np.testing.assert_allclose(one.mark().state, other.mark().state, atol=1e-5)
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
-    assert list(one.recent) == list(other.recent)
+    np.testing.assert_array_equal(one.mark().history, other.mark().history)
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_any_edits_lead_where_the_text_that_remains_leads(talker, remembers, data):
+    """Read on, mark, go back, branch, and save, at random: as if what remains had been read from the start; and a place
+    that is come back to is the same to the last bit."""
+    memory = memory_of("三加一是几，是四。" * 9, talker) if remembers else None
+    stream = Stream(talker.engine, talker.tokenizer, memory)
+    streams = [(stream, [])]
+    places = [(stream.mark(), [], stream.logits.tobytes())]
+    token = st.integers(0, talker.config.vocabulary - 1)
+    for edit in data.draw(st.lists(st.sampled_from(["read", "step", "mark", "back", "branch", "save"]), max_size=12)):
+        at = data.draw(st.integers(0, len(streams) - 1))
+        stream, read = streams[at]
+        if edit in ("read", "step"):
+            new = data.draw(st.lists(token, max_size=40)) if edit == "read" else [data.draw(token)]
+            stream.read(new)
+            streams[at] = stream, [*read, *new]
+        elif edit == "mark":
+            places.append((stream.mark(), read, stream.logits.tobytes()))
+        else:
+            place, read, logits = places[data.draw(st.integers(0, len(places) - 1))]
+            if edit == "branch":
+                stream = Stream(talker.engine, talker.tokenizer, memory)
+                streams.append((stream, read))
+                at = -1
+            stream.go_to(pickle.loads(pickle.dumps(place)) if edit == "save" else place)
+            streams[at] = stream, read
+            assert stream.logits.tobytes() == logits
+    for stream, read in streams:
+        again = Stream(talker.engine, talker.tokenizer, memory)
+        again.read(read)
+        np.testing.assert_allclose(stream.mark().state, again.mark().state, atol=1e-4)
+        np.testing.assert_allclose(stream.logits, again.logits, atol=1e-3)
+        np.testing.assert_array_equal(stream.mark().history, again.mark().history)
+
+
+def answer_of(session, question, count=60):
+    return [piece.token for piece in most(session.say(question), count)]
+
+
+def test_a_turn_taken_back_has_never_been(talker):
+    sampling = SamplingConfig(temperature=0.9, seed=5)
+    plain, undone = talker.chat(sampling), talker.chat(sampling)
+    answer_of(plain, "3加一是几")
+    answer_of(undone, "3加一是几")
+    for question in ("9加一是几", "再说一次"):
+        answer_of(undone, question, 3)
+    assert [undone.take_back().prompt for _ in range(2)] == ["再说一次", "9加一是几"]
+    assert answer_of(undone, "再说一次") == answer_of(plain, "再说一次")
+    assert [turn.prompt for turn in undone.turns] == ["3加一是几", "再说一次"]
+
+
+def test_nothing_said_cannot_be_taken_back(talker):
+    session = talker.chat()
+    for refused in (
+        session.take_back,
+        lambda: next(session.say_again()),
+        lambda: session.choose(Turn("chat", "", 0, 1)),
+    ):
+        with pytest.raises(UsageError, match="no turn to take back"):
+            refused()
+
+
+def test_alternatives_stand_in_the_same_place_and_any_can_be_chosen(talker):
+    session = talker.chat(SamplingConfig(temperature=1.5, seed=1))
+    answer_of(session, "3加一是几")
+    first = session.turns[-1]
+    session.sampling = replace(session.sampling, seed=2)
+    again = most(session.say_again())
+    second = session.turns[-1]
+    assert second.others == [first]
+    assert first.others == []
+    fresh = talker.chat(SamplingConfig(temperature=1.5, seed=2))
+    assert [piece.token for piece in again] == answer_of(fresh, "3加一是几")
+    session.choose(first)
+    assert session.turns == [first]
+    assert first.others == [second]
+    chosen = talker.chat(SamplingConfig(temperature=1.5, seed=1))
+    answer_of(chosen, "3加一是几")
+    chosen.sampling = session.sampling
+    assert answer_of(session, "再说一次") == answer_of(chosen, "再说一次")
+
+
+def test_turns_long_past_are_not_kept_ready_to_be_taken_back(writer):
+    session = writer.chat(SamplingConfig(temperature=0))
+    for _ in range(UNDONE + 3):
+        next(session.say("床"))
+    for _ in range(UNDONE):
+        session.take_back()
+    with pytest.raises(UsageError, match="no turn to take back"):
+        session.take_back()
+    assert len(session.turns) == 3
 
 
 def test_drafts_repeat_with_their_seed_and_do_nothing_to_the_greedy(talker):
@@ -281,15 +388,8 @@ def test_drafts_repeat_with_their_seed_and_do_nothing_to_the_greedy(talker):
 
 def test_the_memory_has_its_say_from_the_next_token_on(talker):
     """Put in and taken away in mid-answer; away again, the stream is as if there had been none."""
-    tokens = np.array(talker.tokenizer.encode("甲乙" * 40), np.uint16)
-    size = talker.config.vocabulary
-    gate = Gate(
-        np.zeros((FEATURES, 1), np.float32),
-        np.zeros(1, np.float32),
-        np.zeros((1, EXPERTS), np.float32),
-        np.where(np.arange(EXPERTS) >= 2, 9, 0).astype(np.float32),
-    )
-    memory = Memory(NGrams(tokens, sorted_by_context(tokens), size), gate)
+    memory = memory_of("甲乙" * 40, talker)
+    tokens = memory.ngrams.tokens
     bare, other = talker.stream(), talker.stream()
     a, b = tokens[:2].tolist()
     for stream in (bare, other):

@@ -37,8 +37,26 @@ def test_commands_that_do_not_train_import_no_torch(words, writer, tmp_path):  #
     assert "textual" not in loaded
 
 
+HEAVY = {"numpy", "torch", "textual", "sentencepiece"}
+
+
 def test_the_package_is_light(tmp_path):
-    assert imported("import charrnn", tmp_path).isdisjoint({"numpy", "torch", "textual", "sentencepiece"})
+    assert imported("import charrnn", tmp_path).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["generate", "--help"], ["train", "--help"], [], ["nonsense"], ["generate", "--nonsense"],
+     ["generate", "a", "--temperature", "hot"], ["generate", "a", "--top-p", "7"], ["train"], ["chat", "--nonsense"]],
+)  # fmt: skip
+def test_help_and_wrong_calls_need_nothing_heavy(words, tmp_path):
+    assert imported(f"from charrnn.cli import main; main({words!r})", tmp_path).isdisjoint(HEAVY)
+
+
+def test_the_chat_needs_no_parser(tmp_path):
+    """Here it finds no terminal, and says so."""
+    loaded = imported("from charrnn.cli import main; assert main(['chat']) == 2", tmp_path)
+    assert loaded.isdisjoint(HEAVY | {"cyclopts", "rich", "json", "charrnn.config"})
 
 
 def test_the_first_screen_needs_no_numpy(tmp_path):
@@ -54,4 +72,4 @@ asyncio.run(main())
 """
     loaded = imported(code, tmp_path)
     assert "textual" in loaded
-    assert loaded.isdisjoint({"numpy", "torch", "sentencepiece", "charrnn.model"})
+    assert loaded.isdisjoint({*HEAVY - {"textual"}, "charrnn.model", "charrnn.config", "cyclopts"})

@@ -107,7 +107,7 @@ def test_the_short_way_draws_what_the_full_sort_draws(logits, uniform, temperatu
     got = sample(logits, [], config, uniform)
     if got != expected:  # a draw on the border of two tokens, by rounding
         weights = softmax(options.logits / temperature).cumsum()
-        assert np.abs(weights - uniform).min() < 1e-9
+        assert np.abs(weights - uniform).min() < 1e-6
 
 
 @given(logits_arrays, st.floats(0.01, 1))

@@ -18,9 +18,9 @@ import charrnn as package
 from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.corpus import Document, Part
 from charrnn.dataset import prepare
-from charrnn.engine import CELLS
 from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore, score_documents
+from charrnn.forms import CELLS
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.objective import LEAST_SAMPLED

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from charrnn.chat import Mode, Session, Turn
 from charrnn.errors import CharRNNError
@@ -15,22 +16,19 @@ WAITING_PIECES = 256
 PACE = 80.0  # characters a second on screen: a small model writes thousands, which nobody can watch
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(NamedTuple):
     """The model is there."""
 
     session: Session
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """The model could not be opened, and why."""
 
     why: str
 
 
-@dataclass(frozen=True)
-class Began:
+class Began(NamedTuple):
     """An answer begins."""
 
     run: int
@@ -38,16 +36,14 @@ class Began:
     prompt: str
 
 
-@dataclass(frozen=True)
-class Wrote:
+class Wrote(NamedTuple):
     """The answer grew."""
 
     run: int
     text: str
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """The answer is over: its turn, and what went wrong, if anything did."""
 
     run: int

@@ -89,9 +89,10 @@ class Transformer(nn.Module):
                 last = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if last else 0.02)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        x = self.embedding(ids) + self.positions.weight[: ids.shape[1]]
-        return functional.linear(self.norm(self.layers(x)), self.embedding.weight)
+    def forward(self, ids: Tensor, *, last: bool = False) -> Tensor:
+        """Logits at every position, or at the last alone."""
+        h = self.layers(self.embedding(ids) + self.positions.weight[: ids.shape[1]])
+        return functional.linear(self.norm(h[:, -1:] if last else h), self.embedding.weight)
 
     @torch.no_grad()
     def bits(self, ids: Tensor) -> float:
