@@ -23,7 +23,7 @@ from charrnn.question import Bag
 State = Array
 Ids = npt.NDArray[np.int64]
 BUCKETS = 1 << 14  # of runs of characters, for summaries of questions
-LARGEST_TABLE = 1 << 22  # numbers of what the first layer makes of every token, had beforehand
+LARGEST_TABLE = 1 << 21  # numbers, of what the first layer reads of every token, had beforehand
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -142,11 +142,16 @@ class Engine:
 
     @cached_property
     def first_inputs(self) -> Array | None:
-        """What a first layer whose gates see the state makes of every token, W_xh e + b, (V, G·H); None if too much."""
-        layer = self.form.stepper(self.layers[0], 1)
-        if not isinstance(layer, GatedStep) or len(self.embedding) * len(self.layers[0]["b"]) > LARGEST_TABLE:
+        """What the first layer reads of every token where there is no question: the embedding, normed, (V, D), or of a
+        layer whose gates see the state W_xh e + b, (V, G·H). None where that would be large."""
+        rows = self.layers[0]["b"] if "w_x" in self.layers[0] else self.embedding[0]
+        if len(self.embedding) * len(rows) > LARGEST_TABLE:
             return None
-        return layer.project(self.embedding * np.float32(self.config.input_scale))
+        x = self.embedding * np.float32(self.config.input_scale)
+        if self.norm is not None:
+            x = rms_normed(centred(x))
+        layer = self.form.stepper(self.layers[0], 1)
+        return layer.project(x) if isinstance(layer, GatedStep) else x
 
 
 class Stepper:
@@ -199,16 +204,17 @@ class Stepper:
         """What the first layer makes of the tokens."""
         engine, first, x = self._engine, self._layers[0], self._x
         which = ids[0] if self._streams == 1 else ids
-        if isinstance(first, GatedStep) and self._summed is None and engine.first_inputs is not None:
-            return first.recur(engine.first_inputs[which])
+        if self._summed is None and engine.first_inputs is not None:
+            read = engine.first_inputs[which]
+            if isinstance(first, GatedStep):
+                return first.recur(read)
+            x[...] = read
+            return first.step(x)
         np.multiply(engine.embedding[which], self._scale, x)
         if self._summed is not None:
             x += self._summed[0]
         if engine.norm is not None:
-            if self._streams == 1:
-                x -= x.dot(self._average)
-            else:
-                x -= x.dot(self._average)[:, None]
+            x -= x.dot(self._average)[..., None]
             norm_into(x, x)
         return first.step(x)
 

@@ -17,7 +17,7 @@ from charrnn.engine import BUCKETS, Engine, State
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
 from charrnn.question import MOST_CHARACTERS, Asked
-from charrnn.sampling import sample, surprise
+from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
 
 READ_POSITIONS = 512  # of a prompt at once
@@ -164,8 +164,7 @@ class Stream:
             logits[early_bars if drawn < at_least else bars] = -np.inf
             config = sampling()
             recent = [*self._history.read(), *drafted] if config.repetition_penalty != 1 else []
-            token = sample(logits, recent, config, rng.random())
-            return token, surprise(logits, token)
+            return sample(logits, recent, config, rng.random())
 
         beginning: Sequence[_Step] = []
         if drafts > 1 and self._summary is not None and sampling().temperature > 0:

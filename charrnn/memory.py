@@ -130,7 +130,7 @@ class NGrams:
                 counts[row, column] = high - low
                 looked = slice(low, high) if high - low <= MOST else low + np.arange(MOST) * (high - low) // MOST
                 cells.append(row * COLUMNS + column)
-                followed.append(self.tokens[self.positions[looked]].astype(np.int64))
+                followed.append(self.tokens[self.positions[looked]])
             for column, tokens in enumerate(_cached_followers(history[-CACHED:]), len(ORDERS)):
                 counts[row, column] = len(tokens)
                 cells.append(row * COLUMNS + column)
@@ -140,10 +140,18 @@ class NGrams:
         sizes[cells] = lengths
         pairs = np.repeat(cells, lengths) << 32 | np.concatenate(followed)
         pairs.sort()
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))
-        pairs, repeats = pairs[first], np.diff(first, append=len(pairs))
+        first, repeats = _runs(pairs)
+        pairs = pairs[first]
         of = pairs >> 32
         return Found(counts, of, pairs & 0xFFFFFFFF, (repeats / sizes[of]).astype(np.float32))
+
+
+def _runs(values: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where runs of equal values begin, and how long they are."""
+    new = np.ones(len(values) + 1, np.bool_)
+    np.not_equal(values[1:], values[:-1], out=new[1:-1])
+    edges = np.flatnonzero(new)
+    return edges[:-1], edges[1:] - edges[:-1]
 
 
 def _cached_followers(history: Tokens) -> Iterator[Tokens]:
@@ -234,9 +242,8 @@ class Experts:
         seen = _by_column(self.features)
         seen[:, 0], seen[:, 3] = np.log1p(found.counts), found.counts > 0
         if len(found.cells):
-            starts = np.flatnonzero(np.diff(found.cells, prepend=-1))
+            starts, followers = _runs(found.cells)
             rows, orders = np.divmod(found.cells[starts], COLUMNS)
-            followers = np.diff(starts, append=len(found.cells))
             highest = np.maximum.reduceat(found.shares, starts)
             favourites = np.flatnonzero(found.shares == np.repeat(highest, followers))
             tokens = found.tokens[favourites[np.searchsorted(favourites, starts)]]

@@ -21,6 +21,7 @@ Wide = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 DEPTHS = (5.0, 10.0, math.inf)  # below the largest logit: where to look for candidates, further if that was too few
+HEAD_NATS = 5.0
 BINS, BINS_A_NAT = 128, 4
 ROUNDING = 1e-6  # of a sum in float32
 LOWEST = float(np.finfo(np.float32).min)
@@ -118,21 +119,6 @@ def _place(cumulative: Wide, aim: float) -> int:
     return min(len(cumulative) - 1, int(np.searchsorted(cumulative, aim, "right")))
 
 
-def _draw_from_all(logits: Array, temperature: float, uniform: float) -> int:
-    """The token that a uniform number picks from all of them in order of falling logit, though they are not sorted:
-    they are cast into bins by how far they fall below the largest, and only the bin that the draw falls into is."""
-    below = (logits.max() - logits) / np.float32(max(temperature, 1e-30))
-    weights = np.exp(-below)
-    bins = np.minimum(below * np.float32(BINS_A_NAT), np.float32(BINS - 1)).astype(np.intp)
-    masses = np.cumsum(np.bincount(bins, weights, BINS).astype(np.float64))
-    aim = uniform * masses[-1]
-    bin = _place(masses, aim)
-    ids = np.flatnonzero(bins == bin)
-    ids = ids[np.argsort(below[ids], kind="stable")]
-    before = masses[bin - 1] if bin else 0.0
-    return int(ids[_place(np.cumsum(weights[ids], dtype=np.float64), aim - before)])
-
-
 def draw(options: Candidates, temperature: float, uniform: float) -> int:
     """The place, among the candidates, of the one that the uniform number in [0, 1) picks; temperature 0: the first."""
     if temperature <= 0 or len(options.ids) == 1:
@@ -142,20 +128,54 @@ def draw(options: Candidates, temperature: float, uniform: float) -> int:
     return _place(cumulative, uniform * cumulative[-1])
 
 
-def sample(logits: Array, recent: Sequence[int], config: SamplingConfig, uniform: float) -> int:
-    """The next token: logits (V,), the recent tokens, and one uniform number in [0, 1)."""
-    logits = penalise(
-        logits, recent[-config.repetition_window :] if config.repetition_window else (), config.repetition_penalty
-    )
+class Distribution:
+    """What may come next, from logits (V); −∞ bars a token."""
+
+    def __init__(self, logits: Array) -> None:
+        self.logits = logits
+        self._below: Array = logits.max() - logits
+
+    def surprise(self, token: int) -> float:
+        """−log₂ of the token's probability at temperature 1."""
+        total = float(np.exp(np.negative(self._below)).sum())
+        return (math.log(total) + float(self._below[token])) / math.log(2)
+
+    def draw(self, temperature: float, uniform: float) -> int:
+        """The token that a uniform number in [0, 1) picks from all of them in order of falling logit, at a temperature
+        above 0. Few of them are sorted: those near the likeliest or, if the draw falls further down, those of the bin
+        that it falls into, when all are cast into bins by how far they are below."""
+        temperature = max(temperature, 1e-30)
+        weights = np.exp(self._below * np.float32(-1 / temperature))
+        aim = uniform * float(weights.sum())
+        if aim < 1:  # the likeliest's own weight
+            return int(self.logits.argmax())
+        ids, sums = self._falling(np.flatnonzero(self._below < HEAD_NATS * temperature), weights)
+        if aim >= sums[-1]:
+            bins = np.minimum(self._below * np.float32(BINS_A_NAT / temperature), np.float32(BINS - 1)).astype(np.intp)
+            masses = np.cumsum(np.bincount(bins, weights, BINS).astype(np.float64))
+            aim = min(uniform * masses[-1], np.nextafter(masses[-1], 0))
+            bin = _place(masses, aim)
+            ids, sums = self._falling(np.flatnonzero((bins == bin) & (weights > 0)), weights)
+            aim -= masses[bin - 1] if bin else 0.0
+        return int(ids[_place(sums, aim)])
+
+    def _falling(self, ids: npt.NDArray[np.intp], weights: Array) -> tuple[npt.NDArray[np.intp], Wide]:
+        """The ids by falling logit, and the sums of their weights so far."""
+        ids = ids[self._below[ids].argsort(kind="stable")]
+        return ids, weights[ids].cumsum(dtype=np.float64)
+
+
+def sample(logits: Array, recent: Sequence[int], config: SamplingConfig, uniform: float) -> tuple[int, float]:
+    """The next token, and its surprise in bits: from logits (V,), the recent tokens, and a uniform number in [0, 1)."""
+    distribution = Distribution(logits)
+    recent = recent[-config.repetition_window :] if config.repetition_window else ()
+    penalised = penalise(logits, recent, config.repetition_penalty)
     if config.temperature == 0:
-        return int(np.argmax(logits))
-    if config.top_k or config.top_p < 1 or config.min_p > 0:
-        options = candidates(logits, config)
-        return int(options.ids[draw(options, config.temperature, uniform)])
-    return _draw_from_all(logits, config.temperature, uniform)
-
-
-def surprise(logits: Array, token: int) -> float:
-    """−log₂ softmax(logits)[token]."""
-    top = logits.max()
-    return (math.log(float(np.exp(logits - top).sum(dtype=np.float64))) + float(top - logits[token])) / math.log(2)
+        token = int(penalised.argmax())
+    elif config.top_k or config.top_p < 1 or config.min_p > 0:
+        options = candidates(penalised, config)
+        token = int(options.ids[draw(options, config.temperature, uniform)])
+    else:
+        drawn_from = distribution if penalised is logits else Distribution(penalised)
+        token = drawn_from.draw(config.temperature, uniform)
+    return token, distribution.surprise(token)

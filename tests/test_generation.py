@@ -157,7 +157,7 @@ def test_an_answer_begins_from_its_summary(talker):
     rng, tokens, marks = np.random.default_rng(5), [], [tokenizer.document, tokenizer.ask, tokenizer.answer]
     for drawn in range(60):
         logits[0, [tokenizer.unknown, *(marks if drawn == 0 else [])]] = -np.inf
-        token = sample(logits[0], [], sampling, rng.random())
+        token, _ = sample(logits[0], [], sampling, rng.random())
         if token in marks:
             break
         tokens.append(token)

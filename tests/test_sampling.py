@@ -70,26 +70,37 @@ def test_temperature_by_hand():
 
 def test_temperature_zero_is_greedy_and_the_limit():
     for u in (0.0, 0.5, 0.999999):
-        assert sample(LOGITS, [], SamplingConfig(temperature=0), u) == 1
-        assert sample(LOGITS, [], SamplingConfig(temperature=1e-9), u) == 1
+        assert sample(LOGITS, [], SamplingConfig(temperature=0), u)[0] == 1
+        assert sample(LOGITS, [], SamplingConfig(temperature=1e-9), u)[0] == 1
 
 
 def test_the_penalty_by_hand():
     logits = np.array([2.0, -2.0, 1.0], np.float32)
     assert penalise(logits, [0, 1, 0], 2.0).tolist() == [1.0, -4.0, 1.0]
     assert logits.tolist() == [2.0, -2.0, 1.0]
-    assert sample(logits, [0], SamplingConfig(temperature=0, repetition_penalty=4.0), 0.5) == 2
+    assert sample(logits, [0], SamplingConfig(temperature=0, repetition_penalty=4.0), 0.5)[0] == 2
     # Only the window counts.
     assert (
-        sample(logits, [0, 2, 2], SamplingConfig(temperature=0, repetition_penalty=4.0, repetition_window=2), 0.5) == 0
+        sample(logits, [0, 2, 2], SamplingConfig(temperature=0, repetition_penalty=4.0, repetition_window=2), 0.5)[0]
+        == 0
     )
 
 
 def test_a_barred_token_is_never_drawn():
     logits = np.zeros(300, np.float32)
     logits[7] = -np.inf
-    drawn = {sample(logits, [], SamplingConfig(temperature=2.0), u) for u in np.linspace(0, 0.99999, 2000)}
+    drawn = {sample(logits, [], SamplingConfig(temperature=2.0), u)[0] for u in np.linspace(0, 0.99999, 2000)}
     assert drawn == set(range(300)) - {7}
+
+
+@settings(max_examples=200)
+@given(logits_arrays, st.floats(0.05, 5), st.sets(st.integers(0, 599)))
+def test_whatever_the_number_what_is_drawn_has_a_probability(logits, temperature, barred):
+    logits[[id for id in barred if id < len(logits) and id != 0]] = -np.inf
+    for uniform in (0.0, 0.5, 1 - 1e-7, float(np.nextafter(1, 0))):
+        token, bits = sample(logits, [], SamplingConfig(temperature=temperature), uniform)
+        assert logits[token] > -np.inf
+        assert np.isfinite(bits)
 
 
 @given(logits_arrays, st.integers(1, 700))
@@ -104,10 +115,11 @@ def test_the_short_way_draws_what_the_full_sort_draws(logits, uniform, temperatu
     config = SamplingConfig(temperature=temperature)
     options = candidates(logits, config)
     expected = int(options.ids[draw(options, temperature, uniform)])
-    got = sample(logits, [], config, uniform)
+    got, bits = sample(logits, [], config, uniform)
     if got != expected:  # a draw on the border of two tokens, by rounding
         weights = softmax(options.logits / temperature).cumsum()
         assert np.abs(weights - uniform).min() < 1e-6
+    assert bits == pytest.approx(-np.log2(softmax(logits)[got]), abs=1e-4)
 
 
 @given(logits_arrays, st.floats(0.01, 1))

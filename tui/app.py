@@ -37,9 +37,12 @@ class ChatApp(App[None]):
         """Leave; 1 where no model could be opened."""
         self.exit(return_code=1 if self._chat.failed else 0)
 
+    def get_default_screen(self) -> Screen[None]:
+        """The screen below all others."""
+        return self._chat
+
     def on_mount(self) -> None:
-        """There is one screen below all others; a signal to end leaves by the front door, the terminal as it was."""
-        self.push_screen(self._chat)
+        """A signal to end leaves by the front door, the terminal as it was."""
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))

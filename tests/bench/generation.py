@@ -36,7 +36,7 @@ import charrnn
 from charrnn.config import ModelConfig, SamplingConfig
 from charrnn.engine import Engine
 from charrnn.network import Network
-from charrnn.sampling import sample, surprise
+from charrnn.sampling import sample
 from charrnn.training_state import weights_of
 
 Work = Callable[[], object]
@@ -78,8 +78,7 @@ def numpy_streams(engine: Engine, streams: int) -> Work:
     def step() -> None:
         logits = stepper.logits(stepper.step(ids))
         for b in range(streams):
-            ids[b] = sample(logits[b], [], SAMPLING, rng.random())
-            surprise(logits[b], int(ids[b]))
+            ids[b], _ = sample(logits[b], [], SAMPLING, rng.random())
 
     return step
 
@@ -130,10 +129,13 @@ def rates(rounds: int) -> None:
     rows = [["network", "GPT", "characters/s", f"{STREAMS} streams", *names]]
     for (width, feedforward), (gpt_width, layers) in SIZES.values():
         torch.manual_seed(0)
-        network = Network(ModelConfig(layers=2, width=width, feedforward=feedforward, vocabulary=V)).eval()
+        # Distributions of some five bits, as those of a trained network.
+        config = ModelConfig(layers=2, width=width, feedforward=feedforward, vocabulary=V, sharpness=3.0)
+        network = Network(config).eval()
         with torch.no_grad():
             for parameter in network.parameters():
-                parameter.normal_(std=0.05)
+                if parameter.ndim == 2 and not parameter.any():  # what adds nothing to a network that begins
+                    parameter.normal_(std=0.02)
         engine = Engine(network.config, weights_of(network))
         gpt = Transformer(V, gpt_width, layers, 4, CONTEXT).eval()
         sizes = [sum(p.numel() for p in module.parameters()) for module in (network, gpt)]

@@ -14,7 +14,6 @@ from textual.widgets import Static
 
 from charrnn.chat import Mode, Session, Turn
 from charrnn.plain import plain
-from tui.screens.help import HelpScreen
 from tui.strings import STRINGS, Language
 from tui.talker import PACE, Began, Ended, Event, Failed, Opened, Talker, Wrote
 from tui.widgets.prompt import PromptBox
@@ -224,6 +223,8 @@ class ChatScreen(Screen[None]):
 
     def action_help(self) -> None:
         """The keys, and what temperature is."""
+        from tui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen(self.language))
 
     # What stands around the transcript -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ last line, and a repaint the lines on screen, however long the conversation is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -34,8 +34,7 @@ class Block:
     given: int = 0
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line on screen: which part of which block; no block is an empty line."""
 
     block: Block | None
