@@ -20,7 +20,7 @@ from charrnn.numerics import ONE, Array, GatedLayerStep, centred, gated, gated_l
 CellState = tuple[Array, ...]
 Weights = Mapping[str, Array]
 TAPS = 4  # of a mingru block's convolution
-RUN = 64
+RUN = 64  # positions for whose inputs there is room
 
 
 class LayerStep(Protocol):
@@ -33,7 +33,7 @@ class LayerStep(Protocol):
         """Where it stands, for a reader who copies."""
 
     def step(self, x: Array) -> Array:
-        """One position, (D) or (B, D) → the layer's output, which is valid, and may be written to, until the next."""
+        """One position, (D) or (B, D), which may be written to → the layer's output, valid until the next."""
 
 
 class Form:

@@ -18,6 +18,7 @@ from charrnn.errors import TrainingError
 FEWEST_EVALUATIONS, MOST_EVALUATIONS = 4, 40
 LONGEST_UNSAVED = 180.0  # seconds of training at risk between two saves
 EVALUATION_SHARE = 0.05  # of the time, for evaluating and saving on the way
+TRAINING_SHARE = 0.9  # of the time, roughly, for steps and what is gone before them
 EXACT_SHARE = 0.05  # of the time, for the last evaluation
 CALIBRATION_SHARE, LONGEST_CALIBRATION = 0.02, 5.0
 WARM_UP_STEPS = 2
@@ -77,6 +78,13 @@ def make_plan(config: TrainingConfig, costs: Costs, windows: int, most_passes: f
     return Plan(steps, max(1, -(-steps // evaluations)), limit, last, most_steps)
 
 
+def affordable_steps(config: TrainingConfig, seconds: float, gone: float) -> float:
+    """About how many steps of so many seconds the minutes leave room for; without end for steps and epochs."""
+    if config.steps or config.epochs:
+        return math.inf
+    return (TRAINING_SHARE * config.minutes * 60 - gone) / seconds
+
+
 def replanned(plan: Plan, config: TrainingConfig, step: int, seconds: float, costs: tuple[float, float]) -> Plan:
     """The plan after so many steps and seconds, with the steps for which minutes still leave time.
 
@@ -130,14 +138,17 @@ def prepare_process() -> None:
         libc.mallopt(M_MMAP_THRESHOLD, 2**30)
 
 
-def choose_threads(step: Callable[[], object]) -> None:
-    """All of torch's threads, or one where that is faster: a small network, or a machine with its cores taken."""
+def choose_threads(step: Callable[[], object]) -> float:
+    """All of torch's threads, or one where that is faster: a small network, or a machine with its cores taken. The
+    seconds of a step then."""
     most = torch.get_num_threads()
     seconds = {}
     for threads in {most, 1}:
         torch.set_num_threads(threads)
         seconds[threads] = fastest(step, 4)
-    torch.set_num_threads(1 if seconds[1] < 0.9 * seconds[most] else most)
+    threads = 1 if seconds[1] < 0.9 * seconds[most] else most
+    torch.set_num_threads(threads)
+    return seconds[threads]
 
 
 def choose_device(config: TrainingConfig) -> torch.device:

@@ -29,6 +29,8 @@ SHAPES = {
     "rnn": Shape(1, 256, 768),
 }
 SMALL, SMALL_TEXT = Shape(2, 128, 256), 30_000  # tokens
+# Of a mingru that minutes would leave with few steps: a narrower one learns less from a step and makes more of them.
+FEW_STEPS, NARROWER = 900, 192
 BATCH, SMALL_BATCH = 32, 8
 # A network that reads the same again and again learns it by heart, unless it is hindered.
 PASSES = (1, 4, 8, 16, 64)
@@ -39,11 +41,13 @@ DECAY = {"mingru": 0.5}
 OTHER_DECAY = 0.01
 
 
-def shaped(config: TrainingConfig, tokens: int) -> TrainingConfig:
-    """The settings with a shape, its decay and a batch, for so many tokens of text to train on."""
+def shaped(config: TrainingConfig, tokens: int, steps: float = math.inf) -> TrainingConfig:
+    """The settings with a shape, its decay and a batch, for so many tokens of text to train on, and as many steps as
+    the minutes have for the shape that is chosen where they are many."""
     small = tokens < SMALL_TEXT and config.cell == "mingru"
     shape = SMALL if small else SHAPES[config.cell]
-    width = config.width or shape.width
+    hurried = steps < FEW_STEPS and config.cell == "mingru"
+    width = config.width or (min(NARROWER, shape.width) if hurried else shape.width)
     feedforward = shape.feedforward * width // shape.width if config.feedforward < 0 else config.feedforward
     decay = DECAY.get(config.cell, OTHER_DECAY) if config.weight_decay < 0 else config.weight_decay
     layers = config.layers or shape.layers

@@ -50,9 +50,11 @@ from charrnn.planning import (
     Costs,
     Plan,
     StepClock,
+    affordable_steps,
     choose_device,
     choose_precision,
     choose_threads,
+    fastest,
     make_plan,
     prepare_process,
     replanned,
@@ -117,13 +119,12 @@ class Trainer:
         prepare_process()
         if config.threads:
             torch.set_num_threads(config.threads)
-        asked, config = config, shaped(config, dataset.tokens("train").total)
-        trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
-        trainer.asked = asked
-        trainer.progress.rate_scale = 0.0  # calibration moves nothing, and so nothing blows up
-        if not config.threads:
-            choose_threads(trainer._step)
-            config = replace(config, threads=torch.get_num_threads())
+        asked, tokens = config, dataset.tokens("train").total
+        trainer, seconds = cls._to_calibrate(shaped(asked, tokens), dataset, path, started)
+        config = shaped(asked, tokens, affordable_steps(asked, seconds, time.monotonic() - started))
+        if config != trainer.config:
+            trainer, _ = cls._to_calibrate(config, dataset, path, started)
+        trainer.asked, config = asked, replace(config, threads=torch.get_num_threads())
         if trainer.model.summary and "summary.rarity" not in (weights or {}):
             trainer._learned = learn_summary(
                 trainer.objective.contrast, torch.from_numpy(trainer.answers.rarity()), trainer.model, config
@@ -133,6 +134,15 @@ class Trainer:
         trainer.config = regularised(config, passes, dialogue=trainer.model.summary > 0)
         trainer._reset(weights)  # calibration leaves no trace in weights or generators
         return trainer
+
+    @classmethod
+    def _to_calibrate(
+        cls, config: TrainingConfig, dataset: Dataset, path: Path, started: float
+    ) -> tuple[Trainer, float]:
+        """A trainer whose steps move nothing, so that nothing blows up, and the seconds of a step."""
+        trainer = cls(config, dataset, path, choose_precision(config, choose_device(config)), started)
+        trainer.progress.rate_scale = 0.0
+        return trainer, fastest(trainer._step, 4) if config.threads else choose_threads(trainer._step)
 
     @classmethod
     def resume(cls, path: Path, open_dataset: Callable[[dict[str, Any]], Dataset]) -> Trainer:

@@ -1,8 +1,11 @@
 """What follows from text and budget, and that what is set by hand stays."""
 
+import math
+
 import pytest
 
 from charrnn.config import TrainingConfig
+from charrnn.planning import affordable_steps
 from charrnn.recipe import PASSES, architecture, regularised, shaped
 
 CHOSEN = {"layers": 3, "width": 40, "feedforward": 0, "batch": 5, "weight_decay": 0.3}
@@ -42,3 +45,16 @@ def test_only_what_reads_dialogue_has_a_summary():
     config = shaped(TrainingConfig(), 10**6)
     assert architecture(config, 500, dialogue=True).summary == config.summary > 0
     assert architecture(config, 500, dialogue=False).summary == 0
+
+
+def test_few_steps_are_for_a_narrow_network():
+    few, many, any_number = (shaped(TrainingConfig(), 10**6, steps).width for steps in (10, 5000, math.inf))
+    assert few < many == any_number == shaped(TrainingConfig(), 10**6).width
+    assert shaped(TrainingConfig(), 1000, 10).width < few
+    assert shaped(TrainingConfig(width=300), 10**6, 10).width == 300
+    assert shaped(TrainingConfig(cell="gru"), 10**6, 10).width == shaped(TrainingConfig(cell="gru"), 10**6).width
+
+
+def test_minutes_afford_steps_and_steps_are_not_bought():
+    assert affordable_steps(TrainingConfig(minutes=1), 0.1, 4.0) == pytest.approx(500)
+    assert affordable_steps(TrainingConfig(steps=7), 0.1, 4.0) == math.inf

@@ -6,7 +6,8 @@ Rates: networks of 1, 3, 10 and 30 million random weights over 2,700 characters 
 character drawn at temperature 0.8, one stream and eight. The last columns say how many times as long it takes
 otherwise: the same weights in the torch module, one position at a time; nanoGPT's way, a context of 256 read again for
 every character, at about as many parameters; each matrix times a vector once, by numpy or torch, whichever is faster;
-and to copy the weights once. Then the model that ships, without and with its memory.
+and to copy the weights once. Then the model that ships, without and with its memory, and what it takes to keep a place
+in a text and to come back to it.
 
 Starts: the app's first paint beside that of a Textual app that is empty; the first character of `charrnn generate`
 beside `import torch`. Long: the rate of reading a prompt, and rate and memory along a long text.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import pty
 import re
 import resource
@@ -171,6 +173,27 @@ def shipped(rounds: int) -> None:
     show([*rows, *([name, f"{statistics.median(found):,.0f}"] for name, found in taken.items())])
 
 
+def places() -> None:
+    """The table of what a place in a text costs, after 2,000 tokens."""
+    model = charrnn.load()
+    stream, other = model.stream(), model.stream()
+    stream.read(np.random.default_rng(0).integers(300, model.tokenizer.size, 2000).tolist())
+    place = stream.mark()
+    saved = pickle.dumps(place)
+    works: dict[str, Work] = {
+        "mark": stream.mark,
+        "go back": lambda: stream.go_to(place),
+        "branch": lambda: other.go_to(place),
+        "save": lambda: pickle.dumps(place),
+        "load": lambda: pickle.loads(saved),
+    }
+    rows = [
+        ["a place in a text", "microseconds"],
+        *([name, f"{seconds_of(work) * 1e6:.1f}"] for name, work in works.items()),
+    ]
+    show([*rows, ["kilobytes, saved", f"{len(saved) / 1e3:.1f}"]])
+
+
 def first_paint(command: list[str]) -> float:
     """Seconds until a program on a terminal of its own has painted a screen."""
     start = time.monotonic()
@@ -228,20 +251,23 @@ def long_text(characters: int, each: int = 10_000) -> None:
     stream = model.stream()
     read = seconds_of(lambda: stream.read_text(text), 2.0)
     print(f"\na prompt is read at {each / read:,.0f} characters/s ({each:,} in {read:.2f} s)\n")
-    rows = [["characters", "characters/s", "resident MB"]]
-    taken: list[float] = []
-    written, since = 0, time.monotonic()
-    for piece in model.generate("", length=characters, temperature=0.8, seed=1):
-        written += len(piece)
-        if written >= each * (len(taken) + 1):
-            taken.append(time.monotonic() - since)
-            since = time.monotonic()
-            if len(taken) == 1 or len(taken) * each % (characters // 10) == 0:
-                rows.append([f"{len(taken) * each:,}", f"{each / taken[-1]:,.0f}", f"{resident():.1f}"])
+    rows = [["characters", "characters/s", "tokens/s", "resident MB"]]
+    rates: list[float] = []  # of tokens, and at a temperature too high for loops, whose draws cost less
+    written, tokens, since = 0, 0, time.monotonic()
+    for piece in model.pieces("", SamplingConfig(temperature=1.5, seed=1)):
+        written, tokens = written + len(piece.text), tokens + 1
+        if written >= each * (len(rates) + 1):
+            seconds = time.monotonic() - since
+            rates.append(tokens / seconds)
+            if len(rates) == 1 or len(rates) * each % (characters // 10) == 0:
+                rows.append([f"{written:,}", f"{each / seconds:,.0f}", f"{rates[-1]:,.0f}", f"{resident():.1f}"])
+            tokens, since = 0, time.monotonic()
+        if written >= characters:
+            break
     show(rows)
-    tenth = max(1, len(taken) // 10)
-    first, last = (statistics.median(some) for some in (taken[:tenth], taken[-tenth:]))
-    print(f"\nrate of the last tenth / of the first (medians of {each:,} characters): {first / last:.3f}")
+    tenth = max(1, len(rates) // 10)
+    first, last = (statistics.median(some) for some in (rates[:tenth], rates[-tenth:]))
+    print(f"\ntokens/s in the last tenth / in the first (medians of {each:,} characters): {last / first:.3f}")
 
 
 def main() -> None:
@@ -253,6 +279,7 @@ def main() -> None:
     if "rates" in given.parts:
         rates(given.rounds)
         shipped(given.rounds)
+        places()
     if "starts" in given.parts:
         starts(given.rounds)
     if "long" in given.parts:
