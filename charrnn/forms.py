@@ -15,7 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.numerics import ONE, Array, GatedLayerStep, centred, gated, gated_layer, norm_into, rms_normed, room
+from charrnn.numerics import (
+    ONE,
+    Array,
+    GatedLayerStep,
+    centred,
+    gated,
+    gated_layer,
+    norm_into,
+    product,
+    rms_normed,
+    room,
+)
 
 CellState = tuple[Array, ...]
 Weights = Mapping[str, Array]
@@ -191,7 +202,7 @@ class GatedForm(Form):
         T, B, _ = x.shape
         layer = self.stepper(weights, B)
         layer.load(state)
-        xs = layer.project(x)
+        xs = product(x, weights["w_x"]) + weights["b"]
         h = np.empty(x.shape, np.float32)
         for t in range(T):
             h[t] = layer.recur(xs[t, 0] if B == 1 else xs[t])
@@ -238,12 +249,12 @@ class MinGRUForm(Form):
         h, tail = state
         y = np.concatenate([tail.transpose(1, 0, 2), rms_normed(x)])
         mixed = sum(weights["taps"][k] * y[k : k + len(x)] for k in range(TAPS))
-        keep, minus_g, c = np.split(mixed @ weights["w_in"][:-1] + weights["w_in"][-1], 3, axis=-1)
+        keep, minus_g, c = np.split(product(mixed, weights["w_in"][:-1]) + weights["w_in"][-1], 3, axis=-1)
         keep = np.exp(keep) + 1
         blend = np.empty(c.shape, np.float32)
         for t in range(len(x)):
             blend[t] = h = h + (c[t] - h) / keep[t]
-        x = x + (minus_g * blend / (np.exp(minus_g) + 1)) @ weights["w_out"]
+        x = x + product(minus_g * blend / (np.exp(minus_g) + 1), weights["w_out"])
         if "v_in" in weights:
             x = x + gated_layer(rms_normed(x), weights["v_in"], weights["v_out"])
         return x, (h, y[len(x) :].transpose(1, 0, 2))

@@ -31,10 +31,15 @@ def norm_into(x: Array, out: Array) -> None:
         np.multiply(x, (np.einsum("bd,bd->b", x, x) / np.float32(D) + np.float32(EPSILON))[:, None] ** -0.5, out)
 
 
+def product(x: Array, w: Array) -> Array:
+    """x W at every position, (…, D) and (D, N) → (…, N), as one product: numpy's own takes position by position."""
+    return np.asarray(x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
+
+
 def gated_layer(normed: Array, w_in: Array, w_out: Array) -> Array:
     """W_out (silu(p) ⊙ q) with (p, q) = W_in normed, at every position, (…, D) → (…, D); the weights by `gated`."""
-    minus_p, q = np.split(normed @ w_in, 2, axis=-1)
-    return (minus_p * q / (np.exp(minus_p) + 1)) @ w_out  # type: ignore[no-any-return]
+    minus_p, q = np.split(product(normed, w_in), 2, axis=-1)
+    return product(minus_p * q / (np.exp(minus_p) + 1), w_out)
 
 
 def gated(w_in: Array, w_out: Array, gain: Array | None = None) -> tuple[Array, Array]:
