@@ -173,7 +173,8 @@ class ChatSession:
         config, seed = with_seed(self.sampling)
         turn = Turn(self.mode, text, seed, config.temperature, others=others, before=stream.mark())
         self._turns.append(turn)
-        for forgotten in self._turns[:-UNDONE][-1:]:
+        if len(self._turns) > UNDONE:
+            forgotten = self._turns[-UNDONE - 1]
             forgotten.before, forgotten.others = None, []
         stream.memory = self._memory()
         started = time.monotonic()

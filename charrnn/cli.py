@@ -9,9 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charrnn.errors import CharRNNError, UsageError
-
-OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+from charrnn.errors import FAILED, INTERRUPTED, OK, WRONG_CALL, CharRNNError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,9 +14,8 @@ from cyclopts import Parameter
 from charrnn.chat import DRAFTS
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
-from charrnn.errors import UsageError
+from charrnn.errors import FAILED, OK, UsageError
 
-OK, FAILED = 0, 1
 LONGEST_ANSWER = 2000
 MEMORY = False  # in generation: see the README
 
@@ -108,8 +107,8 @@ def ask(
     as_json
         One object with the answer and its seed, for programs.
     """
-    from charrnn.generation import first_characters
     from charrnn.model import load
+    from charrnn.tokenizer import first_characters
 
     question = read_prompt(question)
     session = load(model, memory=memory).chat(sampling, drafts)

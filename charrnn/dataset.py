@@ -22,7 +22,7 @@ import platformdirs
 from charrnn.corpus import ReadingReport, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.spool import Split, Spool, Stretch
-from charrnn.tokenizer import Tokenizer, train_tokenizer
+from charrnn.tokenizer import Tokenizer, first_characters, train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter
 
 LEAST_CHARACTERS = 20
@@ -30,7 +30,7 @@ SAMPLE_CHARACTERS = 5_000_000
 SUBWORDS_FROM = 200_000  # characters of text
 SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more than characters, and are more
 PIECE = 4096  # characters of a sample's pieces
-MEASURED = 200_000  # characters, to find that length
+MEASURED = 200_000  # characters, of the trial that finds that length
 CACHE_BYTES = 2 << 30
 CACHE_FORMAT = 3
 
@@ -80,13 +80,15 @@ def _spread_sample(split: Split, spool: Spool) -> Iterator[str]:
 
 
 def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "subword"], vocabulary: int) -> Tokenizer:
-    """Learned from the text; unasked, of subwords where there is text enough for them and they are long enough."""
-    if kind == "auto" and spool.characters >= SUBWORDS_FROM:
-        tokenizer = train_tokenizer(_spread_sample(split, spool), "subword", size=vocabulary)
-        text = "".join(itertools.islice(_spread_sample(split, spool), MEASURED // PIECE))
-        if len(text) >= SUBWORD_LENGTH * len(tokenizer.encode(text)):
-            return tokenizer
-    return train_tokenizer(_spread_sample(split, spool), "char" if kind == "auto" else kind, size=vocabulary)
+    """Learned from the text; unasked, of subwords where there is text enough for them and they are long enough, which
+    a trial on little of it tells: all of it takes many times as long."""
+    if kind == "auto":
+        kind = "char"
+        if spool.characters >= SUBWORDS_FROM:
+            text = "".join(first_characters(_spread_sample(split, spool), MEASURED))
+            trial = train_tokenizer([text], "subword", size=vocabulary)
+            kind = "subword" if len(text) >= SUBWORD_LENGTH * len(trial.encode(text)) else "char"
+    return train_tokenizer(_spread_sample(split, spool), kind, size=vocabulary)
 
 
 def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Path) -> tuple[list[int], bool]:

@@ -144,13 +144,13 @@ class Engine:
     def first_inputs(self) -> Array | None:
         """What the first layer reads of every token where there is no question: the embedding, normed, (V, D), or of a
         layer whose gates see the state W_xh e + b, (V, G·H). None where that would be large."""
-        rows = self.layers[0]["b"] if "w_x" in self.layers[0] else self.embedding[0]
-        if len(self.embedding) * len(rows) > LARGEST_TABLE:
+        layer = self.form.stepper(self.layers[0], 1)
+        sees_state = isinstance(layer, GatedStep)
+        if len(self.embedding) * (len(self.layers[0]["b"]) if sees_state else self.config.width) > LARGEST_TABLE:
             return None
         x = self.embedding * np.float32(self.config.input_scale)
         if self.norm is not None:
             x = rms_normed(centred(x))
-        layer = self.form.stepper(self.layers[0], 1)
         return layer.project(x) if isinstance(layer, GatedStep) else x
 
 

@@ -4,6 +4,8 @@ Each carries one line for a person: what is wrong, where, and what to do next. L
 only the command line and the app show them.
 """
 
+OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
 
 class CharRNNError(Exception):
     """Anything that charrnn can explain in one line."""

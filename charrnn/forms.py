@@ -4,7 +4,7 @@ The same recurrences as in `cells` and `mingru`. What stands before an exponenti
 written 1 / (1 + e^−a), so that a gate costs one exponential, one sum and one division; where e^−a overflows, the gate
 is zero, as it should be. What norms multiply by is multiplied into the matrices behind them.
 
-To add a cell: a `Form` here, with `advance` alone (`step` follows from it), and its torch layer.
+To add a cell: a `Form` here, with `advance` alone (`stepper` follows from it), and its torch layer.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class GatedStep:
         return tuple(part.reshape(self._streams, -1) for part in self._parts)
 
     def project(self, x: Array, out: Array | None = None) -> Array:
-        """W_xh x + b: (…, D) → (…, G·H)."""
+        """W_xh x + b: (D) or (N, D) → (G·H) or (N, G·H)."""
         xs = np.dot(x, self._weights["w_x"], out)
         xs += self._weights["b"]
         return xs
@@ -202,7 +202,7 @@ class GatedForm(Form):
         T, B, _ = x.shape
         layer = self.stepper(weights, B)
         layer.load(state)
-        xs = product(x, weights["w_x"]) + weights["b"]
+        xs = layer.project(x.reshape(T * B, -1)).reshape(T, B, -1)
         h = np.empty(x.shape, np.float32)
         for t in range(T):
             h[t] = layer.recur(xs[t, 0] if B == 1 else xs[t])

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from charrnn.memory import EXPERTS, FEATURES, FLOOR, Array, Gate
+from charrnn.memory import EXPERTS, FEATURES, FLOOR, Gate
+from charrnn.numerics import Array
 
 HIDDEN = 24
 STEPS, TOGETHER, RATE, DECAY = 800, 2048, 3e-3, 0.05

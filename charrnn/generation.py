@@ -114,11 +114,16 @@ class Stream:
     def logits(self) -> Array:
         """Of what comes next, (V), with the memory's say if there is one. Until it is asked for it costs nothing."""
         if self._expected is None or self._expected[1] is not self.memory:
-            logits = self._stepper.logits(self._h)
-            if self.memory is not None:
-                logits = self.memory.mix(logits, [self._history.tokens()])
+            logits = self._with_memory(self._stepper.logits(self._h), [[]])
             self._expected = logits[0], self.memory
         return self._expected[0]
+
+    def _with_memory(self, logits: Array, drafted: Sequence[Sequence[int]]) -> Array:
+        """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say."""
+        if self.memory is None:
+            return logits
+        before = self._history.tokens()
+        return self.memory.mix(logits, [np.concatenate([before, np.asarray(ids, before.dtype)]) for ids in drafted])
 
     def read_text(self, text: str) -> None:
         """Go on past a text."""
@@ -213,11 +218,7 @@ class Stream:
             going_on = [b for b in going_on if chosen[b][0] not in stops]
             if not going_on:
                 break
-            logits = stepper.logits(h)
-            if self.memory is not None:
-                before = self._history.tokens()
-                tokens = [np.array([step.token for step in steps], np.int64) for steps in found]
-                logits = self.memory.mix(logits, [np.concatenate([before, drafted]) for drafted in tokens])
+            logits = self._with_memory(stepper.logits(h), [[step.token for step in steps] for steps in found])
         texts = [self._tokenizer.decode([step.token for step in steps if step.token not in stops]) for steps in found]
         told = [self._engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
         return found[int(np.argmax([vector @ summary for vector in told]))]
@@ -227,19 +228,6 @@ def with_seed(config: SamplingConfig) -> tuple[SamplingConfig, int]:
     """The settings with their seed, or with a new one of at most nine digits, which a person can type again."""
     seed = config.seed if config.seed is not None else int(np.random.SeedSequence().generate_state(1)[0]) % 10**9
     return replace(config, seed=seed), seed
-
-
-def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
-    """The texts, cut after `length` characters; nothing is drawn past them."""
-    left = length
-    if left <= 0:
-        return
-    for text in texts:
-        if text:
-            yield text[:left]
-        left -= len(text)
-        if left <= 0:
-            return
 
 
 def text_until(texts: Iterable[str], stop: str) -> Iterator[str]:

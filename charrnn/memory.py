@@ -26,7 +26,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from charrnn.numerics import Array
+
 Positions = npt.NDArray[np.uint32]
 Tokens = npt.NDArray[np.integer]
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 16)

@@ -16,10 +16,10 @@ from charrnn.checkpoint import StoredModel, read_model
 from charrnn.config import ModelConfig, SamplingConfig
 from charrnn.engine import Engine
 from charrnn.evaluation import Scores, TextScore, score_text
-from charrnn.generation import Piece, Stream, first_characters, with_seed
+from charrnn.generation import Piece, Stream, with_seed
 from charrnn.memory import Memory
 from charrnn.paths import find_model
-from charrnn.tokenizer import Tokenizer
+from charrnn.tokenizer import Tokenizer, first_characters
 
 
 class LanguageModel:

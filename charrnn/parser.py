@@ -10,7 +10,7 @@ from cyclopts.config import Toml
 
 from charrnn import __version__, commands
 from charrnn.console import hide_dash
-from charrnn.errors import UsageError
+from charrnn.errors import OK, UsageError
 
 app = App(
     name="charrnn",
@@ -32,7 +32,7 @@ def run(words: Sequence[str]) -> int:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         raise UsageError(str(error)) from error
-    return code if isinstance(code, int) else commands.OK
+    return code if isinstance(code, int) else OK
 
 
 def _config_file(words: Sequence[str]) -> tuple[Toml, ...]:

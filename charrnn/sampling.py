@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.config import SamplingConfig
+from charrnn.numerics import Array
 
-Array = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 DEPTHS = (5.0, 10.0, math.inf)  # below the largest logit: where to look for candidates, further if that was too few
-HEAD_NATS = 5.0
 BINS, BINS_A_NAT = 128, 4
 ROUNDING = 1e-6  # of a sum in float32
 LOWEST = float(np.finfo(np.float32).min)
@@ -149,19 +148,19 @@ class Distribution:
         aim = uniform * float(weights.sum())
         if aim < 1:  # the likeliest's own weight
             return int(self.logits.argmax())
-        ids, sums = self._falling(np.flatnonzero(self._below < HEAD_NATS * temperature), weights)
+        ids, sums = self._falling(self._below < DEPTHS[0] * temperature, weights)
         if aim >= sums[-1]:
             bins = np.minimum(self._below * np.float32(BINS_A_NAT / temperature), np.float32(BINS - 1)).astype(np.intp)
             masses = np.cumsum(np.bincount(bins, weights, BINS).astype(np.float64))
             aim = min(uniform * masses[-1], np.nextafter(masses[-1], 0))
             bin = _place(masses, aim)
-            ids, sums = self._falling(np.flatnonzero((bins == bin) & (weights > 0)), weights)
+            ids, sums = self._falling((bins == bin) & (weights > 0), weights)
             aim -= masses[bin - 1] if bin else 0.0
         return int(ids[_place(sums, aim)])
 
-    def _falling(self, ids: npt.NDArray[np.intp], weights: Array) -> tuple[npt.NDArray[np.intp], Wide]:
-        """The ids by falling logit, and the sums of their weights so far."""
-        ids = ids[self._below[ids].argsort(kind="stable")]
+    def _falling(self, chosen: npt.NDArray[np.bool_], weights: Array) -> tuple[Ids, Wide]:
+        """The chosen ids by falling logit, and the sums of their weights so far."""
+        ids = _sorted(self.logits, np.flatnonzero(chosen))
         return ids, weights[ids].cumsum(dtype=np.float64)
 
 

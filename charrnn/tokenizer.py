@@ -181,7 +181,7 @@ def train_tokenizer(texts: Iterable[str], kind: Kind, *, size: int = 0, max_char
     """
     if size and size < LEAST:
         raise UsageError(f"vocabulary must be 0 (chosen from the corpus) or at least {LEAST}, not {size}")
-    sample: Iterable[str] = _sample(texts, max_characters)
+    sample: Iterable[str] = first_characters(texts, max_characters)
     if kind == "subword":
         sample = list(sample)  # read twice; characters are counted as they come
     counts = Counter(chain.from_iterable(sample))
@@ -206,11 +206,16 @@ def train_tokenizer(texts: Iterable[str], kind: Kind, *, size: int = 0, max_char
     return Tokenizer(model)
 
 
-def _sample(texts: Iterable[str], characters: int) -> Iterator[str]:
+def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
+    """The texts, cut after `length` characters; nothing is drawn past them."""
+    left = length
+    if left <= 0:
+        return
     for text in texts:
-        yield text[:characters]
-        characters -= len(text)
-        if characters <= 0:
+        if text:
+            yield text[:left]
+        left -= len(text)
+        if left <= 0:
             return
 
 

@@ -17,10 +17,11 @@ from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
 from charrnn.errors import ModelError, UsageError
-from charrnn.generation import Stream, first_characters, text_until
+from charrnn.generation import Stream, text_until
 from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.question import Asked
 from charrnn.sampling import sample
+from charrnn.tokenizer import first_characters
 from charrnn.training import Trainer
 
 DIALOGUE = [
