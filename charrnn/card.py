@@ -39,7 +39,6 @@ def model_info(
     dataset: Dataset,
     progress: Progress,
     plan: Plan,
-    precision: str,
     name: str,
     scores: Scores | None,
 ) -> dict[str, Any]:
@@ -51,7 +50,6 @@ def model_info(
         "has_dialogue": dataset.has_dialogue,
         "training": asdict(config),
         "asked": asdict(asked),
-        "precision": precision,
         "corpus": asdict(dataset.facts),
         "steps": plan.steps,
         "best_step": progress.best_step,

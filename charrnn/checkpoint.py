@@ -28,6 +28,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
+from charrnn.catalogue import FORMAT, first_line, read_info
 from charrnn.config import ModelConfig
 from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError
@@ -36,14 +37,11 @@ from charrnn.numerics import Array
 from charrnn.paths import CONFIG, readable, sibling
 from charrnn.tokenizer import Tokenizer
 
-FORMAT = 1
 WEIGHTS = "model.safetensors"
 MEMORY = "memory.safetensors"
 TOKENIZER = "tokenizer.model"
-METRICS = "metrics.jsonl"
 CARD = "README.md"
 STATE_TENSORS = "training_state.safetensors"
-LARGEST_CONFIG = 4 << 20
 SCALE = ".scale"
 SLACK = 1 << 20  # of a weights file for its header
 LARGEST_MEMORY = (64 << 20) + SLACK
@@ -194,31 +192,6 @@ def _folder(path: Path) -> Path:
     return readable(path) or path
 
 
-def read_info(path: Path) -> dict[str, Any]:
-    """`config.json` of a model folder as a dictionary, its format checked. ModelError if it is not one."""
-    file = _folder(path) / CONFIG
-    try:
-        if file.stat().st_size > LARGEST_CONFIG:
-            raise ModelError(f"{file}: too large to be a model's config")
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path}: not a model folder, it has no {CONFIG}; charrnn train makes one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: damaged ({_first_line(error)}); get the model anew or train it again") from None
-    if not isinstance(record, dict) or not isinstance(record.get("model"), dict):
-        raise ModelError(f"{file}: not a charrnn model's config")
-    if record.get("format") != FORMAT:
-        raise ModelError(
-            f"{path}: the model has format {record.get('format')!r} and this version of charrnn reads {FORMAT}; "
-            "use the version that made it, or train it again"
-        )
-    return record
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
 def read_model(path: Path) -> StoredModel:
     """A model folder, checked against its hashes, the weights as float32. ModelError says what is wrong."""
     info = read_info(path)
@@ -227,7 +200,7 @@ def read_model(path: Path) -> StoredModel:
         config = ModelConfig(**info["model"])
         shapes = parameter_shapes(config)
     except (TypeError, CharRNNError) as error:
-        raise ModelError(f"{path / CONFIG}: the architecture makes no sense ({_first_line(error)})") from None
+        raise ModelError(f"{path / CONFIG}: the architecture makes no sense ({first_line(error)})") from None
     tokenizer_bytes = _checked(folder / TOKENIZER, info, most=64 << 20)
     tokenizer = Tokenizer(tokenizer_bytes)
     if tokenizer.size != config.vocabulary:
@@ -275,7 +248,7 @@ def _read_memory(file: Path, vocabulary: int) -> Memory:
             _check_numbers(file, "positions", positions, len(tokens), len(tokens), (np.uint32,))
         return Memory(NGrams(tokens, positions, vocabulary), Gate(**parts))
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
+        raise ModelError(f"{file}: damaged ({first_line(error)})") from None
 
 
 def _check_numbers(
@@ -311,5 +284,5 @@ def _read_weights(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
                 if not np.isfinite(weights[name]).all():
                     raise ModelError(f"{file}: tensor {name} holds values that are not numbers")
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{file}: damaged ({_first_line(error)})") from None
+        raise ModelError(f"{file}: damaged ({first_line(error)})") from None
     return weights

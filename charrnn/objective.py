@@ -165,7 +165,7 @@ class Objective:
         windows: Windows,
         answers: Answers,
         device: torch.device,
-        precision: str,
+        *,
         summarised: bool,
     ) -> None:
         self.contrast = Contrast(answers.exchanges() if summarised and config.contrast else [], config.forget)
@@ -173,7 +173,6 @@ class Objective:
         self._windows = windows
         self._answers = answers
         self._device = device
-        self._precision = precision
 
     def loss(self, network: Network, state: Any, epoch: int, index: int) -> tuple[Tensor, Any]:
         """The loss of a window, nats a token, and the state after it."""
@@ -181,7 +180,7 @@ class Objective:
         summary = self._summaries(network, epoch, index, (x.shape[0], x.shape[1]))
         with self._autocast():
             h, state = network.hidden(x, state, summary)
-        head, dtype = network.head, torch.float32 if self._precision == "fp32" else torch.bfloat16
+        head, dtype = network.head, torch.float32 if self._config.precision == "fp32" else torch.bfloat16
         loss = sampled_cross_entropy(
             h.flatten(0, 1).float(), head.weight, head.bias, y.flatten(), self._config.candidates, dtype
         )
@@ -201,6 +200,6 @@ class Objective:
         return network.summaries(torch.from_numpy(where).to(self._device), bags, self._config.forget)
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
-        if self._precision == "fp32":
+        if self._config.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, torch.bfloat16)

@@ -10,6 +10,7 @@ from charrnn.errors import ModelError
 MODELS = Path("models")
 """Where `charrnn train` writes, under the folder that it is started in."""
 CONFIG = "config.json"
+METRICS = "metrics.jsonl"
 STATE = "training_state.json"
 
 
@@ -57,9 +58,26 @@ def _places(name: str | os.PathLike[str]) -> list[Path]:
         raise ModelError(f"{text!r} is no name of a model")
     if Path(text).is_absolute() or text.startswith(("./", "../", "~")):
         return [Path(text).expanduser()]
+    return [Path(text), MODELS / text, user_models() / text]
+
+
+def user_data() -> Path:
+    """The user's data folder: models that are found by name from anywhere, and conversations."""
     import platformdirs
 
-    return [Path(text), MODELS / text, platformdirs.user_data_path("charrnn") / "models" / text]
+    return platformdirs.user_data_path("charrnn")
+
+
+def user_config() -> Path:
+    """The user's folder for settings."""
+    import platformdirs
+
+    return platformdirs.user_config_path("charrnn")
+
+
+def user_models() -> Path:
+    """Where models are looked for, wherever the program is started."""
+    return user_data() / "models"
 
 
 def new_model_path(sources: tuple[str, ...]) -> Path:

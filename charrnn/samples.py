@@ -12,7 +12,8 @@ from charrnn.forms import Weights
 from charrnn.generation import Stream
 from charrnn.tokenizer import Tokenizer
 
-TEMPERATURES = (0.5, 1.0)
+SHOWN = 0.5
+TEMPERATURES = (SHOWN, 1.0)
 TOKENS = 60
 
 

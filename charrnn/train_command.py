@@ -119,10 +119,10 @@ def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
     from charrnn.training import Trainer
 
     trainer = Trainer.begin(config, dataset, out, weights=weights, started=started)
-    parameters = sum(p.numel() for p in trainer.network.parameters())
+    parameters = sum(p.numel() for p in trainer.learner.network.parameters())
     display.say(
         f"{trainer.config.description}, {parameters / 1e6:.2f} million parameters, "
-        f"{trainer.precision} on {trainer.device}; {trainer.plan.steps:,} steps into {out}"
+        f"{trainer.config.precision} on {trainer.learner.device}; {trainer.plan.steps:,} steps into {out}"
     )
     return trainer
 
@@ -206,7 +206,7 @@ def _refuse_other_settings(given: TrainingConfig, saved: dict[str, Any]) -> None
 
 
 def _say_plan(trainer: Trainer, display: Display) -> None:
-    plan, windows = trainer.plan, trainer.windows
+    plan, windows = trainer.plan, trainer.learner.windows
     display.say(
         f"would train {plan.steps:,} steps of {windows.streams} × {windows.window} tokens "
         f"({plan.steps / windows.windows:.1f} epochs), scoring held-out text every {plan.evaluate_every:,} steps"

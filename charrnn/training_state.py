@@ -21,6 +21,7 @@ from torch import Tensor
 from charrnn.cells import State
 from charrnn.checkpoint import STATE_TENSORS
 from charrnn.errors import TrainingError
+from charrnn.forms import Weights
 from charrnn.network import Network
 from charrnn.paths import STATE, readable
 from charrnn.planning import Plan
@@ -59,7 +60,7 @@ def weights_of(network: Network) -> dict[str, np.ndarray[Any, Any]]:
 
 
 @torch.no_grad()
-def put_weights(network: Network, weights: dict[str, np.ndarray[Any, Any]]) -> None:
+def put_weights(network: Network, weights: Weights) -> None:
     """Copy stored weights into the network's own tensors; a summary begins anew where the stored model has none."""
     for name, parameter in network.named_parameters():
         if name in weights or not name.startswith("summary."):

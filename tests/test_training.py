@@ -22,6 +22,7 @@ from charrnn.errors import TrainingError
 from charrnn.evaluation import TextScore, score_documents
 from charrnn.forms import CELLS
 from charrnn.heldout import HeldOut
+from charrnn.learner import Learner
 from charrnn.network import Network
 from charrnn.objective import LEAST_SAMPLED
 from charrnn.optim import scheduled_rate
@@ -102,8 +103,8 @@ def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
         assert last == Interrupted(path, stop_at)
         again = Trainer.resume(path, lambda _: dataset)
         assert isinstance(list(again.run())[-1], Finished)
-        for name, array in weights_of(whole.network).items():
-            np.testing.assert_array_equal(array, weights_of(again.network)[name])
+        for name, array in weights_of(whole.learner.network).items():
+            np.testing.assert_array_equal(array, weights_of(again.learner.network)[name])
 
 
 @pytest.mark.parametrize("contrast", [0, 20])
@@ -120,11 +121,11 @@ def test_a_dialogue_is_resumed_exactly_by_two_threads(contrast, tmp_path):
     list(cut.run(lambda: cut.progress.step == 5))
     again = Trainer.resume(tmp_path / "cut", lambda _: dataset)
     list(again.run())
-    assert whole.model.summary * 16 * 32 >= 32_768
-    targets = len(np.unique(whole.windows.cut(0, 0)[1]))
-    assert targets + LEAST_SAMPLED < whole.model.vocabulary  # so the softmax is a sampled one
-    for name, array in weights_of(whole.network).items():
-        np.testing.assert_array_equal(array, weights_of(again.network)[name], err_msg=name)
+    assert whole.learner.model.summary * 16 * 32 >= 32_768
+    targets = len(np.unique(whole.learner.windows.cut(0, 0)[1]))
+    assert targets + LEAST_SAMPLED < whole.learner.model.vocabulary  # so the softmax is a sampled one
+    for name, array in weights_of(whole.learner.network).items():
+        np.testing.assert_array_equal(array, weights_of(again.learner.network)[name], err_msg=name)
     torch.set_num_threads(1)
 
 
@@ -207,14 +208,14 @@ def test_bits_by_hand(dataset):
 
 def test_a_loss_that_blows_up_goes_back_with_half_the_rate(dataset, tmp_path, monkeypatch):
     trainer = begin(dataset, tmp_path / "m", steps=40)
-    real, calls = trainer.objective.loss, []
+    real, calls = trainer.learner.objective.loss, []
 
     def loss(*given):
         value, state = real(*given)
         calls.append(trainer.progress.step)
         return (value * float("nan"), state) if len(calls) == 25 else (value, state)
 
-    monkeypatch.setattr(trainer.objective, "loss", loss)
+    monkeypatch.setattr(trainer.learner.objective, "loss", loss)
     reports = list(trainer.run())
     said = [r.text for r in reports if isinstance(r, Said)]
     assert any("back to step 24, with 0.5 of the rate" in text for text in said)
@@ -224,13 +225,13 @@ def test_a_loss_that_blows_up_goes_back_with_half_the_rate(dataset, tmp_path, mo
 
 def test_it_gives_up_after_three_setbacks_and_keeps_the_best(dataset, tmp_path, monkeypatch):
     trainer = begin(dataset, tmp_path / "m", steps=40)
-    real = trainer.objective.loss
+    real = trainer.learner.objective.loss
 
     def loss(*given):
         value, state = real(*given)
         return (value * float("inf") if trainer.progress.step == 10 else value), state
 
-    monkeypatch.setattr(trainer.objective, "loss", loss)
+    monkeypatch.setattr(trainer.learner.objective, "loss", loss)
     with pytest.raises(TrainingError, match=r"4th time.*--learning-rate"):
         list(trainer.run())
     assert package.load(tmp_path / "m").info["best_step"] == 10
@@ -252,7 +253,7 @@ def test_patience_stops_a_run_that_gets_no_better(dataset, tmp_path, monkeypatch
 def test_the_weights_that_are_kept(keep, same, dataset, tmp_path, monkeypatch):
     """The score never betters its first: the best weights are those that the run began with."""
     trainer = begin(dataset, tmp_path / "m", keep=keep, store="float32")
-    first = weights_of(trainer.network)
+    first = weights_of(trainer.learner.network)
     monkeypatch.setattr(HeldOut, "quick_score", lambda *_: TextScore(bits=5.0, characters=1))
     list(trainer.run())
     kept = package.load(tmp_path / "m")
@@ -295,8 +296,8 @@ def test_a_plan_by_the_clock_follows_the_clock():
 
 def test_calibration_times_whole_steps(dataset, tmp_path, monkeypatch):
     """A step that blows up ends early: a plan made of such steps would be too long."""
-    real, losses = Trainer._step, []
-    monkeypatch.setattr(Trainer, "_step", lambda self: losses.append(real(self)) or losses[-1])
+    real, losses = Learner.step, []
+    monkeypatch.setattr(Learner, "step", lambda self, rate: losses.append(real(self, rate)) or losses[-1])
     begin(dataset, tmp_path / "m", steps=0, minutes=1.0, threads=0)
     assert len(losses) > 10
     assert None not in losses
@@ -315,11 +316,11 @@ def test_sgd_is_the_articles_rule(dataset, tmp_path):
     """θ ← θ − α∇L, one step, by hand."""
     settings = {"optimizer": "sgd", "learning_rate": 0.5, "dropout": 0.0, "clip": 0.0, "warmup": 0.0, "decay": 0.0}
     trainer = begin(dataset, tmp_path / "m", steps=5, **settings)
-    before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
-    loss, _ = trainer.objective.loss(trainer.network, trainer.state, 0, 0)
-    gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
-    trainer._step()
-    for (name, parameter), gradient in zip(trainer.network.named_parameters(), gradients, strict=True):
+    before = {n: p.detach().clone() for n, p in trainer.learner.network.named_parameters()}
+    loss, _ = trainer.learner.objective.loss(trainer.learner.network, trainer.learner.state, 0, 0)
+    gradients = torch.autograd.grad(loss, list(trainer.learner.network.parameters()))
+    trainer.learner.step(0.5)
+    for (name, parameter), gradient in zip(trainer.learner.network.named_parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter, before[name] - 0.5 * gradient)
 
 
