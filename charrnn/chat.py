@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from charrnn.errors import ModelError, UsageError
 
@@ -26,15 +27,34 @@ UNDONE = 100  # turns that can be taken back
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
 
 
-@dataclass
+class Change(NamedTuple):
+    """Settings, from a place in an answer on."""
+
+    at: int
+    """Tokens of the answer before it."""
+    characters: int
+    """Characters of the answer before it."""
+    sampling: SamplingConfig
+    """With the seed."""
+    remembers: bool
+    """Whether the memory beside the network had its say."""
+
+
+@dataclass(eq=False)
 class Turn:
-    """A prompt and what the model wrote, with what a reader may want to know of it."""
+    """A prompt and what the model wrote, with all that it takes to write it again."""
 
     mode: Mode
     prompt: str
-    seed: int
-    temperature: float
-    """As it was when the answer began."""
+    changes: list[Change]
+    """The settings it began with, and those that came while it was written."""
+    model: str = ""
+    """Fingerprint of the model."""
+    began: float = 0.0
+    """Seconds since 1970."""
+    drafts: int = 1
+    tokens: array[int] = field(default_factory=lambda: array("I"), repr=False)
+    """What was drawn."""
     characters: int = 0
     bits: float = 0.0
     """Total surprise of the answer at temperature 1."""
@@ -48,6 +68,8 @@ class Turn:
     """Where its text stood before the prompt; forgotten after UNDONE later turns."""
     after: Place | None = field(default=None, repr=False)
     """Where it stood at its end, once it has been set aside."""
+    place: bytes | None = field(default=None, repr=False)
+    """The same as it is saved, of a text that is read on from there."""
     _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
 
     @property
@@ -55,12 +77,32 @@ class Turn:
         """What the model has written so far."""
         return self._text.getvalue()
 
+    @property
+    def seed(self) -> int | None:
+        """Of all its random numbers."""
+        return self.changes[0].sampling.seed
+
+    @property
+    def temperature(self) -> float:
+        """As it was when the answer began."""
+        return self.changes[0].sampling.temperature
+
+    def write(self, text: str) -> None:
+        """The text grows."""
+        self._text.write(text)
+
     def add(self, piece: Piece, seconds: float) -> None:
         """The answer grows by a piece, which took so many seconds."""
-        self._text.write(piece.text)
+        self.write(piece.text)
+        self.tokens.append(piece.token)
         self.characters += len(piece.text)
         self.bits += piece.surprise
         self.seconds += seconds
+
+
+def alternatives(turn: Turn) -> list[Turn]:
+    """All answers to the prompt of a turn, the oldest first."""
+    return sorted([turn, *turn.others], key=lambda answer: answer.began)
 
 
 class Session(Protocol):
@@ -81,8 +123,23 @@ class Session(Protocol):
     def say(self, text: str) -> Iterator[Piece]:
         """Stream the answer to a question, or the continuation of a text."""
 
+    def say_again(self) -> Iterator[Piece]:
+        """Stream another answer to the last prompt."""
+
+    def choose(self, other: Turn) -> None:
+        """Put another answer in the place of the last one."""
+
+    def take_back(self) -> Turn:
+        """Forget the last turn."""
+
     def reset(self) -> None:
         """Begin a new conversation."""
+
+    def restore(self, turns: Sequence[Turn]) -> None:
+        """Go on with a conversation that was saved."""
+
+    def place(self, mode: Mode) -> bytes | None:
+        """Where the text of a mode stands, to be saved; None where what was said tells it."""
 
 
 class ChatSession:
@@ -135,27 +192,86 @@ class ChatSession:
 
     def take_back(self) -> Turn:
         """Forget the last turn, its prompt too, as if it had never been; the turn. UsageError as in `say_again`."""
-        turn = self._last()
-        self._go_to(turn, turn.before)
+        turn, before = self._last(), self._turns[-1].before
+        assert before is not None
+        self._streams[turn.mode].go_to(before)
         return self._turns.pop()
 
     def choose(self, other: Turn) -> None:
-        """Put an answer that was set aside in the place of the last one, which is set aside."""
+        """Put an answer that was set aside in the place of the last one, which is set aside.
+
+        Raises UsageError when it is no other answer to the last prompt, or as in `say_again`.
+        """
         last = self._last()
-        last.after = self._streams[last.mode].mark()
+        if other not in last.others:
+            raise UsageError("this is no other answer to the last prompt")
+        stream = self._streams[last.mode]
+        last.after = stream.mark()
+        other.before = last.before
         other.others = [*(turn for turn in last.others if turn is not other), last]
         last.others = []
-        self._go_to(other, other.after)
+        self._read_again(stream, other)
         self._turns[-1] = other
+
+    def restore(self, turns: Sequence[Turn]) -> None:
+        """Go on with a conversation that was saved, by this model or another; what this one cannot read is only kept.
+
+        An answer's own place is gone to where it was saved; else its text is read again.
+        """
+        self.reset()
+        for number, turn in enumerate(turns):
+            turn.before = None
+            readable = self.can_chat or turn.mode == "continue"
+            if readable and (number >= len(turns) - UNDONE or not self._forgets(turn.mode)):
+                stream = self._stream(turn.mode)
+                turn.before = stream.mark()
+                self._read_again(stream, turn)
+            self._turns.append(turn)
+            self._let_go()
+
+    def place(self, mode: Mode) -> bytes | None:
+        """Where the text of a mode stands, to be saved; None where what was said tells it."""
+        return None if mode not in self._streams or self._forgets(mode) else self._streams[mode].mark().to_bytes()
+
+    def _forgets(self, mode: Mode) -> bool:
+        """Whether a turn of this mode begins from a zero state, and from what was said last."""
+        return mode == "chat" and self._model.config.summary > 0
+
+    def _read_again(self, stream: Stream, turn: Turn) -> None:
+        """To the end of a turn, from wherever the stream stands in it or before it."""
+        ours = turn.model == self._model.fingerprint
+        if turn.after is None and ours and turn.place is not None:
+            turn.after = stream.place_of(turn.place)
+        if turn.after is not None:
+            stream.go_to(turn.after)
+            return
+        assert turn.before is not None
+        stream.go_to(turn.before)
+        self._read_prompt(stream, turn.mode, turn.prompt)
+        stream.recall(turn.tokens.tolist() if ours else self._model.tokenizer.encode(turn.answer), turn.answer)
+
+    @staticmethod
+    def _read_prompt(stream: Stream, mode: Mode, prompt: str) -> None:
+        if mode == "continue":
+            stream.read_text(prompt)
+        else:
+            stream.ask(prompt)
 
     def _last(self) -> Turn:
         if not self._turns or self._turns[-1].before is None:
             raise UsageError("there is no turn to take back")
         return self._turns[-1]
 
-    def _go_to(self, turn: Turn, place: Place | None) -> None:
-        if place is not None:
-            self._streams[turn.mode].go_to(place)
+    def _let_go(self) -> None:
+        """A turn long past cannot be taken back."""
+        if len(self._turns) > UNDONE:
+            forgotten = self._turns[-UNDONE - 1]
+            forgotten.before, forgotten.others = None, []
+
+    def _stream(self, mode: Mode) -> Stream:
+        if mode not in self._streams:  # a stream reads its first mark
+            self._streams[mode] = self._model.stream()
+        return self._streams[mode]
 
     def _say(self, text: str, others: list[Turn]) -> Iterator[Piece]:
         if self.mode == "chat" and not self.can_chat:
@@ -167,18 +283,16 @@ class ChatSession:
 
         from charrnn.generation import with_seed
 
-        if self.mode not in self._streams:  # a stream reads its first mark
-            self._streams[self.mode] = self._model.stream()
-        stream = self._streams[self.mode]
+        stream = self._stream(self.mode)
         config, seed = with_seed(self.sampling)
-        turn = Turn(self.mode, text, seed, config.temperature, others=others, before=stream.mark())
-        self._turns.append(turn)
-        if len(self._turns) > UNDONE:
-            forgotten = self._turns[-UNDONE - 1]
-            forgotten.before, forgotten.others = None, []
         stream.memory = self._memory()
+        began = Change(0, 0, config, stream.memory is not None)
+        turn = Turn(self.mode, text, [began], self._model.fingerprint, time.time(), others=others, before=stream.mark())
+        turn.drafts = self._drafts if turn.mode == "chat" else 1
+        self._turns.append(turn)
+        self._let_go()
         started = time.monotonic()
-        for piece in self._answer(stream, text, np.random.default_rng(seed)):
+        for piece in self._answer(stream, turn, np.random.default_rng(seed)):
             turn.add(piece, time.monotonic() - started)
             yield piece
             stream.memory = self._memory()
@@ -188,20 +302,21 @@ class ChatSession:
     def _memory(self) -> Memory | None:
         return self._model.memory if self.remembers else None
 
-    def _answer(self, stream: Stream, text: str, rng: np.random.Generator) -> Iterator[Piece]:
+    def _answer(self, stream: Stream, turn: Turn, rng: np.random.Generator) -> Iterator[Piece]:
+        def settings() -> SamplingConfig:
+            """What is asked for by now, put down where it is another than before."""
+            last, remembers, config = turn.changes[-1], stream.memory is not None, self.sampling
+            if config.seed != turn.seed:
+                config = replace(config, seed=turn.seed)
+            if (config, remembers) != (last.sampling, last.remembers):
+                if last.at == len(turn.tokens):  # nothing was drawn by those
+                    turn.changes.pop()
+                turn.changes.append(Change(len(turn.tokens), turn.characters, config, remembers))
+            return config
+
         tokenizer = self._model.tokenizer
+        self._read_prompt(stream, turn.mode, turn.prompt)
+        if turn.mode == "continue":
+            return stream.generate(settings, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer})
         marks = {tokenizer.document, tokenizer.ask, tokenizer.answer}
-        if self.mode == "continue":
-            stream.read_text(text)
-            return stream.generate(
-                lambda: self.sampling, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer}
-            )
-        stream.ask(text)
-        return stream.generate(
-            lambda: self.sampling,
-            rng,
-            barred={tokenizer.unknown},
-            stops=marks,
-            at_least=1,
-            drafts=self._drafts,
-        )
+        return stream.generate(settings, rng, barred={tokenizer.unknown}, stops=marks, at_least=1, drafts=turn.drafts)

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
+    from charrnn.catalogue import Listed
     from charrnn.chat import Session
 
 
 def open_chat(model: str | None = None, *, memory: bool = False) -> int:
     """The app on a model folder, or on the model that ships; the exit code."""
-    from charrnn.paths import find_model
+    from charrnn.paths import find_model, user_config, user_data
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("chat needs a terminal; for scripts there are charrnn ask and charrnn generate")
-    path = find_model(model)
-    from tui import run_app
+    asked_for = find_model(model)
+    from tui import Backend, run_app
 
-    def open_session() -> Session:
+    def open_session(path: Path | None) -> Session:
         from charrnn.model import load
 
-        return load(path, memory=memory).chat()
+        return load(path or asked_for, memory=memory).chat()
 
-    return run_app(open_session)
+    def models() -> list[Listed]:
+        from charrnn.catalogue import find_models
+
+        return find_models()
+
+    return run_app(
+        Backend(
+            open_session,
+            conversations=user_data() / "conversations.sqlite",
+            settings=user_config() / "settings.json",
+            copied=user_data() / "copied.txt",
+            find_models=models,
+        )
+    )

@@ -131,11 +131,6 @@ class Engine:
         """y = W_hy h + b_y, times the sharpness: (…, D) → (…, V)."""
         return np.asarray((h * np.float32(self.config.sharpness)) @ self.head.T + self.head_bias)
 
-    def step(self, ids: Ids, state: State, summary: Array | None = None) -> tuple[Array, State]:
-        """One token for each stream, (B,), and the state before it → logits (B, V) and the state after it."""
-        h, state = self.advance(ids[None], state, summary)
-        return self.logits(h[0]), state
-
     def stepper(self, streams: int = 1) -> Stepper:
         """Streams at the beginning of a document, to go on in place."""
         return Stepper(self, streams)

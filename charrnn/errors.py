@@ -25,3 +25,7 @@ class ModelError(CharRNNError):
 
 class TrainingError(CharRNNError):
     """Training cannot start, go on or resume."""
+
+
+class HistoryError(CharRNNError):
+    """Conversations that cannot be read or saved."""

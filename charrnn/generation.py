@@ -8,9 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Engine, State
@@ -58,6 +61,10 @@ class Place:
     summary: Array | None
     answered: str
 
+    def to_bytes(self) -> bytes:
+        """What `Stream.place_of` reads: of a text that is read on from here, not of a question under answer."""
+        return save({"state": self.state, "h": self.h, "history": self.history.astype(np.int32)})
+
 
 class Stream:
     """A place in a text: the engine's state after it, what comes next, and the recent tokens.
@@ -88,6 +95,23 @@ class Stream:
         self._history = History(place.history)
         self._asked, self._answered = place.asked, place.answered
         self._answer_for(place.summary)
+
+    def place_of(self, data: bytes) -> Place | None:
+        """A place that was saved; None where it is not one of this model."""
+        try:
+            parts = load(data)
+            state, h, history = (parts[name] for name in ("state", "h", "history"))
+        except (SafetensorError, KeyError):
+            return None
+        ours = self._stepper.state(), self._h
+        for own, given in zip(ours, (state, h), strict=True):
+            if given.shape != own.shape or given.dtype != own.dtype or not np.isfinite(given).all():
+                return None
+        if history.ndim != 1 or history.dtype != np.int32 or len(history) == 0:
+            return None
+        if history.min() < NOTHING or history.max() >= self._engine.config.vocabulary:
+            return None
+        return Place(state, h, history, Asked(BUCKETS), None, "")
 
     def _stand(self, state: State, h: Array) -> None:
         self._stepper.load(state)
@@ -129,6 +153,12 @@ class Stream:
         """Go on past a text."""
         self.read(self._tokenizer.encode(text))
 
+    def recall(self, ids: Sequence[int], text: str) -> None:
+        """Go on past an answer, or a continuation, that was given before: its tokens, and its text."""
+        self.read(ids)
+        if self._summary is not None:
+            self._answered = text[:MOST_CHARACTERS]
+
     def ask(self, question: str) -> None:
         """Go on past a question, to where its answer begins."""
         tokenizer = self._tokenizer
@@ -156,27 +186,26 @@ class Stream:
         """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
         `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`.
 
-        The settings are asked for before each token, so they may change in between. The stream stands after the last
-        piece given, so a consumer may stop at any moment and go on from there.
+        The settings are asked for before each token, so they may change in between, but not among the drafts. The
+        stream stands after the last piece given, so a consumer may stop at any moment and go on from there.
         """
         decoder = self._tokenizer.decoder()
         bars = np.array(sorted(barred), np.int64)
         early_bars = np.union1d(bars, np.array(sorted(stops), np.int64))
 
-        def choose(logits: Array, drafted: Sequence[int], drawn: int) -> tuple[int, float]:
+        def choose(logits: Array, drafted: Sequence[int], drawn: int, config: SamplingConfig) -> tuple[int, float]:
             """A token and its surprise, after what was read and what is only drafted."""
             logits = logits.copy()
             logits[early_bars if drawn < at_least else bars] = -np.inf
-            config = sampling()
             recent = [*self._history.read(), *drafted] if config.repetition_penalty != 1 else []
             return sample(logits, recent, config, rng.random())
 
         beginning: Sequence[_Step] = []
-        if drafts > 1 and self._summary is not None and sampling().temperature > 0:
-            beginning = self._best_beginning(self._summary, drafts, choose, stops)
+        if drafts > 1 and self._summary is not None and (config := sampling()).temperature > 0:
+            beginning = self._best_beginning(self._summary, drafts, partial(choose, config=config), stops)
         for drawn in itertools.count():
             given = beginning[drawn] if drawn < len(beginning) else None
-            token, bits = given[:2] if given else choose(self.logits, [], drawn)
+            token, bits = given[:2] if given else choose(self.logits, [], drawn, sampling())
             if token in stops:
                 return
             if given:

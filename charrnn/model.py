@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,6 +57,12 @@ class LanguageModel:
     def name(self) -> str:
         """What to call it: its own name, or its folder's."""
         return str(self.info.get("name") or self.path.absolute().name)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of its network and tokenizer: the same numbers and words, the same text."""
+        known = {name: self.info.get(name) for name in ("model", "sha256")}
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def has_dialogue(self) -> bool:

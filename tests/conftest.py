@@ -20,6 +20,7 @@ def _own_folders(tmp_path_factory, monkeypatch):
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("XDG_CACHE_HOME", str(base / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(base / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(base / "config"))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def corpus_file(tmp_path_factory) -> Path:
 
 def environment(home: Path) -> dict[str, str]:
     """An environment whose user folders are under `home`, without the terminal's size that pytest's workers have."""
-    names = {"XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data"}
+    names = {"XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config"}
     kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
     return {**kept, **{key: str(home / name) for key, name in names.items()}, "PYTHONUTF8": "1"}
 

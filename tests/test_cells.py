@@ -241,7 +241,7 @@ def test_the_window_at_once_in_torch_is_the_engine_position_by_position():
     with torch.no_grad():
         expected, _ = network(ids, network.initial_state(2))
     engine, most = Engine(config, weights), expected.abs().max().item()
-    state = engine.initial_state(2)
+    stepper = engine.stepper(2)
     for t in range(len(ids)):
-        logits, state = engine.step(ids[t].numpy(), state)
+        logits = stepper.logits(stepper.step(ids[t].numpy()))
         np.testing.assert_allclose(logits, expected[t].numpy(), atol=1e-5 * most)

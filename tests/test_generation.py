@@ -154,15 +154,16 @@ def test_an_answer_begins_from_its_summary(talker):
     tokenizer, engine = talker.tokenizer, talker.engine
     asked = Asked(BUCKETS).ask("3加一是几").answer(tokenizer.decode(first)).ask("再说一次")
     summary = engine.summary(asked.bag())
-    logits, state = engine.step(np.array([tokenizer.answer]), engine.initial_state(), summary)
+    h, state = engine.advance(np.array([[tokenizer.answer]]), engine.initial_state(), summary)
     rng, tokens, marks = np.random.default_rng(5), [], [tokenizer.document, tokenizer.ask, tokenizer.answer]
     for drawn in range(60):
-        logits[0, [tokenizer.unknown, *(marks if drawn == 0 else [])]] = -np.inf
-        token, _ = sample(logits[0], [], sampling, rng.random())
+        logits = engine.logits(h[0, 0])
+        logits[[tokenizer.unknown, *(marks if drawn == 0 else [])]] = -np.inf
+        token, _ = sample(logits, [], sampling, rng.random())
         if token in marks:
             break
         tokens.append(token)
-        logits, state = engine.step(np.array([token]), state, summary)
+        h, state = engine.advance(np.array([[token]]), state, summary)
     assert second == tokens
 
 
@@ -357,6 +358,8 @@ def test_alternatives_stand_in_the_same_place_and_any_can_be_chosen(talker):
     assert first.others == []
     fresh = talker.chat(SamplingConfig(temperature=1.5, seed=2))
     assert [piece.token for piece in again] == answer_of(fresh, "3加一是几")
+    with pytest.raises(UsageError, match="no other answer"):
+        session.choose(second)
     session.choose(first)
     assert session.turns == [first]
     assert first.others == [second]

@@ -65,11 +65,11 @@ import asyncio, sys, threading
 import tui
 from tui.app import ChatApp
 async def main():
-    app = ChatApp(lambda: threading.Event().wait())
+    app = ChatApp(tui.Backend(lambda _: threading.Event().wait()))
     async with app.run_test() as pilot:
         await pilot.pause()
 asyncio.run(main())
 """
     loaded = imported(code, tmp_path)
     assert "textual" in loaded
-    assert loaded.isdisjoint({*HEAVY - {"textual"}, "charrnn.model", "charrnn.config", "cyclopts"})
+    assert loaded.isdisjoint({*HEAVY - {"textual"}, "charrnn.model", "charrnn.config", "sqlite3", "cyclopts"})

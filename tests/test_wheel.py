@@ -30,7 +30,8 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
         "charrnn/pretrained/memory.safetensors",
         "charrnn/corpora/articles/backprop.md",
         "charrnn/corpora/binary/sequence.txt",
-        "tui/charrnn.tcss",
+        "tui/screens/chat.tcss",
+        "tui/widgets/rows.tcss",
         "charrnn/py.typed",
     ):
         assert needed in names

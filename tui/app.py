@@ -1,37 +1,53 @@
-"""The app: a chat screen, its language, its theme and its commands."""
+"""The app: a chat screen and the pages over it, its language, its theme and its commands."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from charrnn.chat import Session
+from charrnn.errors import HistoryError
+from tui.backend import Backend
 from tui.screens.chat import ChatScreen
+from tui.settings import Settings
 from tui.strings import STRINGS, Language, language_of_locale
 from tui.talker import PACE
 
+DARK, LIGHT = "textual-dark", "textual-light"
+
 
 class ChatApp(App[None]):
-    """Talks to the session that `open_session` gives; it is called once the screen stands, in a thread of its own."""
+    """Shows what its backend opens, once the screen stands."""
 
     TITLE = "charrnn"
-    CSS_PATH = "charrnn.tcss"
+    CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
+        "screens/chat.tcss",
+        "widgets/prompt.tcss",
+        "widgets/slider.tcss",
+        "widgets/status.tcss",
+        "widgets/transcript.tcss",
+    ]
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
 
-    def __init__(
-        self, open_session: Callable[[], Session], *, language: Language | None = None, pace: float = PACE
-    ) -> None:
+    def __init__(self, backend: Backend, *, language: Language | None = None, pace: float = PACE) -> None:
         super().__init__()
-        self._chat = ChatScreen(open_session, language or language_of_locale(), pace)
+        self.animation_level = "none"  # nothing moves that does not mean something; a screen reader is not led astray
+        self._backend = backend
+        self._settings = Settings(backend.settings)
+        chosen = self._settings.get("language", *STRINGS)
+        spoken: Language = "en" if chosen == "en" else "zh"
+        self._chat = ChatScreen(backend, language or (spoken if chosen else language_of_locale()), pace)
+        self.theme = self._settings.get("theme", DARK, LIGHT) or DARK
 
     async def action_quit(self) -> None:
         """Leave; 1 where no model could be opened."""
@@ -47,23 +63,98 @@ class ChatApp(App[None]):
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
+    def on_unmount(self) -> None:
+        """What is being written is saved."""
+        self._chat.talker.close()
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the command palette offers."""
-        words = STRINGS[self._chat.language]
-        chat = self._chat
-        yield SystemCommand(words["new"], "Ctrl+N", chat.action_new_conversation)
-        yield SystemCommand(words["mode"], "Ctrl+T", chat.action_switch_mode)
-        yield SystemCommand(words["switch_memory"], "Ctrl+R", chat.action_switch_memory)
-        yield SystemCommand(words["pace"], "", chat.action_switch_pace)
-        yield SystemCommand(words["theme"], "", self.action_switch_theme)
-        yield SystemCommand(words["language"], "", self.action_switch_language)
-        yield SystemCommand(words["help"], "F1", chat.action_help)
-        yield SystemCommand(words["quit"], "Ctrl+Q", self.action_quit)
+        """What the command palette offers: everything."""
+        words, chat = STRINGS[self._chat.language], self._chat
+        for name, key, action in (
+            ("new", "Ctrl+N", chat.action_new_conversation),
+            ("again", "Ctrl+R", chat.action_again),
+            ("other_before", "Alt+←", partial(chat.action_other, -1)),
+            ("other_after", "Alt+→", partial(chat.action_other, 1)),
+            ("edit", "F4", chat.action_edit),
+            ("take_back", "F8", chat.action_take_back),
+            ("copy", "F9", chat.action_copy_answer),
+            ("stop", "Esc", chat.action_stop),
+            ("conversations", "F2", self.action_conversations),
+            ("export", "", self.action_export),
+            ("models", "Ctrl+L", self.action_models),
+            ("mode", "Ctrl+T", chat.action_switch_mode),
+            ("switch_memory", "Ctrl+G", chat.action_switch_memory),
+            ("warmer", "Alt+↑", partial(chat.action_warmer, 1)),
+            ("colder", "Alt+↓", partial(chat.action_warmer, -1)),
+            ("pace", "", chat.action_switch_pace),
+            ("theme", "", self.action_switch_theme),
+            ("language", "", self.action_switch_language),
+            ("help", "F1", self.action_help),
+            ("quit", "Ctrl+Q", self.action_quit),
+        ):
+            yield SystemCommand(words[name], key, action)
+
+    def action_help(self) -> None:
+        """The keys, and what temperature is."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self._chat.language))
+
+    def action_conversations(self) -> None:
+        """Those that were saved."""
+        from tui.screens.conversations import ConversationsScreen
+
+        if self._backend.conversations is None:
+            self._chat.notice(STRINGS[self._chat.language]["not_saved"])
+            return
+        gone: set[int] = set()
+
+        def chosen(number: int | None) -> None:
+            if number is not None:
+                self._chat.open_conversation(number)
+            elif self._chat.talker.conversation in gone:
+                self._chat.action_new_conversation()
+
+        try:
+            screen = ConversationsScreen(self._backend.conversations, self._chat.language, gone)
+        except HistoryError as error:
+            self._chat.notice(str(error))
+            return
+        self.push_screen(screen, chosen)
+
+    def action_export(self) -> None:
+        """The conversation on screen into files, in the folder that the program was started in."""
+        from charrnn.export import export
+        from charrnn.history import Conversations
+
+        words, number = STRINGS[self._chat.language], self._chat.talker.conversation
+        if self._backend.conversations is None or number is None:
+            self._chat.notice(words["not_saved"])
+            return
+        try:
+            with closing(Conversations(self._backend.conversations, check=False)) as conversations:
+                files = export(conversations, number, Path(), self._chat.language)
+        except HistoryError as error:
+            self._chat.notice(str(error))
+            return
+        self._chat.notice(words["exported"].format(", ".join(map(str, files))))
+
+    def action_models(self) -> None:
+        """Those that are there."""
+        from tui.screens.models import ModelsScreen
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                self._chat.switch_model(path)
+
+        self.push_screen(ModelsScreen(self._backend.find_models, self._chat.language), chosen)
 
     def action_switch_theme(self) -> None:
         """Dark or light."""
-        self.theme = "textual-dark" if self.theme == "textual-light" else "textual-light"
+        self.theme = DARK if self.theme == LIGHT else LIGHT
+        self._settings.put("theme", self.theme)
 
     def action_switch_language(self) -> None:
         """Chinese or English."""
         self._chat.speak("en" if self._chat.language == "zh" else "zh")
+        self._settings.put("language", self._chat.language)

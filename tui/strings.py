@@ -39,31 +39,64 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "no_memory": "这个模型旁边没有记忆，只有网络。",
         "switch_memory": "记忆开关",
         "cannot_chat": "这个模型没有读过对话，不能问答，只能续写。",
-        "hints": "F1 帮助  Esc 停止  Ctrl+T 问答/续写  Alt+↑↓ 温度  Ctrl+N 新对话  Ctrl+Q 退出",
+        "hints": "F1 帮助  Esc 停止  Ctrl+R 重答  Alt+↑↓ 温度  Ctrl+T 续写  F2 对话  Ctrl+Q 退出",
         "help": "帮助",
         "help_close": "Esc 关闭",
         "new": "新对话",
+        "again": "重答上一句",
+        "other_before": "前一个答案",
+        "other_after": "后一个答案",
+        "edit": "改上一句",
+        "take_back": "收回上一轮",
+        "copy": "复制答案",
+        "stop": "停止",
         "mode": "问答/续写",
+        "warmer": "温度升",
+        "colder": "温度降",
         "pace": "逐字显示 / 全速",
         "theme": "明暗主题",
         "language": "Switch to English",
         "quit": "退出",
+        "editing": "改上一句：Enter 换掉上一轮，Esc 作罢",
+        "copied": "已复制 {} 字",
+        "copied_to": "；终端若不让复制，文字也在 {}",
+        "damaged": "旧的对话库坏了，原样放在 {}，另开了一个新的",
+        "not_saved": "这次的对话没有保存",
+        "conversations": "对话",
+        "export": "导出这次对话",
+        "search_here": "查找，一个字也行",
+        "conversation_keys": "Enter 打开  F2 改名  F8 删除  Ctrl+S 导出  Esc 关闭",
+        "nothing_found": "没有找到",
+        "no_conversations": "还没有保存过对话",
+        "turns": "轮",
+        "rename": "新标题",
+        "delete_again": "再按一次 F8，删除「{}」",
+        "exported": "已写入 {}",
+        "models": "模型",
+        "model_keys": "Enter 换上  Esc 关闭",
+        "ships": "随程序附带",
+        "in_training": "训练中",
+        "trained_on": "训练文字：{} 字，{}",
+        "can_ask": "读过对话，可以问答",
+        "cannot_ask": "没有读过对话，只能续写",
+        "bits_both": "没见过的文字：{} 比特/字，带记忆 {}",
+        "curve": "训练曲线，第 {} / {} 步：{} 比特/字",
         "help_text": (
-            "Enter\t发送；正在生成时先停下这一段，再回答新的\n"
-            "Ctrl+J\t换行\n"
+            "Enter\t发送；Ctrl+J 换行；正在生成时先停下这一段\n"
             "Esc\t停止生成，已写的留下\n"
-            "↑ ↓\t输入框空着时，取回以前的输入\n"
-            "PgUp PgDn\t翻看前文；回到末尾后继续跟随\n"
-            "Alt+↑ ↓\t温度升降 0.05，生成中也行\n"
-            "Tab\t移到温度滑块：← → 调整，= 回到 0.80\n"
+            "Ctrl+R F5\t重答上一句；← → 或 Alt+← → 在几个答案之间换\n"
+            "F4 F8\t改上一句；收回上一轮，网络的状态也退回去\n"
+            "F9\t复制答案\n"
+            "↑ ↓\t输入框空着时，取回以前的输入；PgUp PgDn 翻看前文\n"
+            "Alt+↑ ↓\t温度升降 0.05，生成中也行；Tab 移到滑块，= 回到 0.80\n"
             "Ctrl+T\t问答与续写之间切换\n"
-            "Ctrl+R\t记忆：也照着读过的文字写，或只凭网络写\n"
-            "Ctrl+N\t新对话，从零状态开始\n"
-            "Ctrl+P\t命令面板：全速、主题、语言等\n"
-            "Ctrl+Q\t退出\n"
+            "Ctrl+G\t记忆：也照着读过的文字写，或只凭网络写\n"
+            "F2 Ctrl+O\t保存过的对话；Ctrl+N 新对话，从零状态开始\n"
+            "Ctrl+L\t换一个模型，看正在训练的模型\n"
+            "Ctrl+P\t命令面板：全速、主题、语言，什么都有；Ctrl+Q 退出\n"
             "\n"
             "温度\t每个字都按概率抽取，抽之前先把分数除以温度：低了稳，只走最有把握的路；"
-            "高了野，少见的字也有机会；为 0 时总取最可能的字，同样的开头永远得到同样的文字。\n"
+            "高了野，少见的字也有机会；为 0 时总取最可能的字。\n"
             "比特/字\t模型对自己写出的字平均有多意外；越小越有把握。"
         ),
     },
@@ -97,32 +130,64 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "no_memory": "This model has no memory beside its network.",
         "switch_memory": "Memory on or off",
         "cannot_chat": "This model has read no dialogue: it cannot answer, only continue a text.",
-        "hints": "F1 help  Esc stop  Ctrl+T mode  Alt+↑↓ temperature  Ctrl+N new  Ctrl+Q quit",
+        "hints": "F1 help  Esc stop  Ctrl+R redo  Alt+↑↓ temp  Ctrl+T mode  F2 list  Ctrl+Q quit",
         "help": "Help",
         "help_close": "Esc closes",
         "new": "New conversation",
+        "again": "Answer once more",
+        "other_before": "The answer before",
+        "other_after": "The answer after",
+        "edit": "Edit the last prompt",
+        "take_back": "Take the last turn back",
+        "copy": "Copy the answer",
+        "stop": "Stop",
         "mode": "Chat or continue",
+        "warmer": "Temperature up",
+        "colder": "Temperature down",
         "pace": "Reading pace or full speed",
         "theme": "Light or dark",
         "language": "切换到中文",
         "quit": "Quit",
+        "editing": "Editing the last prompt: Enter replaces the last turn, Esc leaves it",
+        "copied": "{} characters copied",
+        "copied_to": "; if the terminal has no clipboard, they are in {}",
+        "damaged": "The conversations were damaged; the file is kept as {}, and a new one begun",
+        "not_saved": "These conversations are not saved",
+        "conversations": "Conversations",
+        "export": "Export this conversation",
+        "search_here": "search; one character will do",
+        "conversation_keys": "Enter opens  F2 renames  F8 deletes  Ctrl+S exports  Esc closes",
+        "nothing_found": "nothing found",
+        "no_conversations": "no conversation has been saved yet",
+        "turns": "turns",
+        "rename": "New title",
+        "delete_again": "F8 once more deletes “{}”",
+        "exported": "written to {}",
+        "models": "Models",
+        "model_keys": "Enter takes it  Esc closes",
+        "ships": "ships with the program",
+        "in_training": "in training",
+        "trained_on": "trained on {} characters of {}",
+        "can_ask": "has read dialogue and can be asked",
+        "cannot_ask": "has read no dialogue: it only continues",
+        "bits_both": "text it never read: {} bits/char, with memory {}",
+        "curve": "training, step {} of {}: {} bits/char",
         "help_text": (
-            "Enter\tsend; what is being written stops first\n"
-            "Ctrl+J\tnew line\n"
+            "Enter\tsend; Ctrl+J new line; what is being written stops first\n"
             "Esc\tstop writing and keep the text\n"
-            "↑ ↓\tearlier prompts, when the box is empty\n"
-            "PgUp PgDn\tread back; at the end the view follows again\n"
-            "Alt+↑ ↓\ttemperature by 0.05, while it writes too\n"
-            "Tab\tto the slider: ← → change it, = back to 0.80\n"
+            "Ctrl+R F5\tanswer once more; ← → or Alt+← → go between answers\n"
+            "F4 F8\tedit the last prompt; take the last turn back, state and all\n"
+            "F9\tcopy the answer\n"
+            "↑ ↓\tearlier prompts, when the box is empty; PgUp PgDn read back\n"
+            "Alt+↑ ↓\ttemperature by 0.05, while it writes too; Tab to the slider\n"
             "Ctrl+T\tchat or continue\n"
-            "Ctrl+R\tmemory: the text it read has a say, or the network alone\n"
-            "Ctrl+N\tnew conversation, from a zero state\n"
-            "Ctrl+P\tcommands: full speed, theme, language and more\n"
-            "Ctrl+Q\tquit\n"
+            "Ctrl+G\tmemory: the text it read has a say, or the network alone\n"
+            "F2 Ctrl+O\tsaved conversations; Ctrl+N a new one, from a zero state\n"
+            "Ctrl+L\tother models, and those in training\n"
+            "Ctrl+P\tcommands: speed, theme, language, everything; Ctrl+Q quit\n"
             "\n"
             "temperature\teach character is drawn by chance, after the scores are divided by the temperature: low is "
-            "safe, high gives rare characters a chance, 0 always takes the likeliest, so the same beginning "
-            "always gives the same text.\n"
+            "safe, high gives rare characters a chance, 0 always takes the likeliest.\n"
             "bits/char\thow surprised the model is, on average, at what it wrote; less is surer."
         ),
     },

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from charrnn.chat import Turn
+from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
-from charrnn.errors import ModelError
+from charrnn.errors import ModelError, UsageError
 from charrnn.generation import Piece
 
 
@@ -30,15 +31,47 @@ class ScriptedSession:
         self.gate = threading.Event()
         self.gate.set()
         self._answers = iter(answers)
+        self._clock = itertools.count(1)
 
     def say(self, text: str) -> Iterator[Piece]:
+        return self._say(text, [])
+
+    def say_again(self) -> Iterator[Piece]:
+        old = self.take_back()
+        self.mode = old.mode
+        others, old.others = [*old.others, old], []
+        yield from self._say(old.prompt, others)
+
+    def choose(self, other: Turn) -> None:
+        last = self.turns[-1]
+        other.others = [*(turn for turn in last.others if turn is not other), last]
+        last.others = []
+        self.turns[-1] = other
+
+    def take_back(self) -> Turn:
+        if not self.turns:
+            raise UsageError("there is no turn to take back")
+        return self.turns.pop()
+
+    def restore(self, turns: Sequence[Turn]) -> None:
+        self.turns = list(turns)
+
+    def place(self, mode: str) -> bytes | None:
+        return b"place" if mode == "continue" else None
+
+    def reset(self) -> None:
+        self.turns = []
+        self.resets += 1
+
+    def _say(self, text: str, others: list[Turn]) -> Iterator[Piece]:
         answer = next(self._answers)
         if isinstance(answer, Exception):
             raise answer
         if self.mode == "chat" and not self.can_chat:
             raise ModelError("cannot chat")
         self.said.append((self.mode, text))
-        turn = Turn(self.mode, text, 7, self.sampling.temperature)
+        began = Change(0, 0, self.sampling, self.remembers)
+        turn = Turn(self.mode, text, [began], "剧本", float(next(self._clock)), others=others)
         self.turns.append(turn)
         for character in answer:
             self.gate.wait()
@@ -47,7 +80,3 @@ class ScriptedSession:
             turn.add(piece, 0.01)
             yield piece
         turn.stopped = False
-
-    def reset(self) -> None:
-        self.turns = []
-        self.resets += 1

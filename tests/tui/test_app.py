@@ -14,11 +14,12 @@ from charrnn.errors import ModelError
 from charrnn.plain import plain
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
+from tui.backend import Backend
 from tui.screens.help import HelpScreen
 from tui.strings import STRINGS, language_of_locale
+from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
-from tui.widgets.transcript import Transcript
 
 ENDLESS = "永远写下去。" * 100_000
 
@@ -46,7 +47,7 @@ class Driver:
 
     @property
     def transcript(self) -> str:
-        return self.screen.query_one(Transcript).text
+        return self.screen.query_one(Conversation).text
 
     def static(self, name: str) -> str:
         return str(self.screen.query_one(name).visual)
@@ -56,20 +57,26 @@ class Driver:
         return self.static("#state")
 
     @property
+    def notice(self) -> str:
+        shown = self.screen.query_one("#notice")
+        return self.static("#notice") if shown.display else ""
+
+    @property
     def ready(self) -> bool:
         return self.state == STRINGS["zh"]["ready"]
 
     def lines(self) -> str:
         """What is drawn, line by line."""
-        transcript = self.screen.query_one(Transcript)
+        transcript = self.screen.query_one(Conversation)
         return "\n".join(transcript.render_line(y).text for y in range(transcript.size.height))
 
 
 class Opening:
     """An app on a session, at full speed, with the driver for it."""
 
-    def __init__(self, session, size=(80, 24), language="zh", pace=0.0) -> None:
-        self.app = ChatApp(session if callable(session) else lambda: session, language=language, pace=pace)
+    def __init__(self, session, size=(80, 24), language="zh", pace=0.0, **backend) -> None:
+        opener = session if callable(session) else lambda _: session
+        self.app = ChatApp(Backend(opener, **backend), language=language, pace=pace)
         self._test = self.app.run_test(size=size)
 
     async def __aenter__(self) -> Driver:
@@ -95,7 +102,7 @@ async def test_the_model_that_ships_answers_and_continues():
     model = charrnn.load()
     sampling = charrnn.SamplingConfig(temperature=0.3, seed=1)
     expected = "".join(piece.text for piece in model.chat(sampling).say("什么是隐藏状态？"))
-    async with Opening(lambda: model.chat(sampling)) as app:
+    async with Opening(lambda _: model.chat(sampling)) as app:
         await app.pilot.press(*["alt+down"] * 10)  # the slider, from 0.80 to 0.30
         await app.send("什么是隐藏状态？")
         await app.until(lambda: "种子 1" in app.transcript)
@@ -110,22 +117,22 @@ async def test_the_model_that_ships_answers_and_continues():
 
 async def test_a_key_lets_the_memory_have_its_say():
     session = ScriptedSession([])
-    async with Opening(lambda: session) as app:
+    async with Opening(lambda _: session) as app:
         await app.until(lambda: app.ready)
         for on in (True, False):
-            await app.pilot.press("ctrl+r")
+            await app.pilot.press("ctrl+g")
             assert session.remembers is on
             assert (STRINGS["zh"]["memory"] in app.static("#title")) is on
-    async with Opening(lambda: ScriptedSession([], has_memory=False)) as app:
+    async with Opening(lambda _: ScriptedSession([], has_memory=False)) as app:
         await app.until(lambda: app.ready)
-        await app.pilot.press("ctrl+r")
-        assert STRINGS["zh"]["no_memory"] in app.transcript
+        await app.pilot.press("ctrl+g")
+        assert app.notice == STRINGS["zh"]["no_memory"]
 
 
 async def test_keys_are_taken_before_the_model_is_there_and_answered_when_it_is():
     session, arrive = ScriptedSession(["甲。", "乙。"]), threading.Event()
 
-    def open_late():
+    def open_late(_):
         arrive.wait()
         return session
 
@@ -184,7 +191,7 @@ async def test_temperature_takes_effect_at_the_next_character():
 async def test_temperature_chosen_before_the_model_is_there_holds():
     session, arrive = ScriptedSession(["好。"]), threading.Event()
 
-    def open_late():
+    def open_late(_):
         arrive.wait()
         return session
 
@@ -228,8 +235,11 @@ async def test_continue_mode_shows_the_text_after_its_beginning():
 async def test_a_model_without_dialogue_only_continues_and_says_why():
     session = ScriptedSession(["写。"], can_chat=False)
     async with Opening(session) as app:
-        await app.until(lambda: STRINGS["zh"]["cannot_chat"] in app.transcript)
+        await app.until(lambda: app.notice == STRINGS["zh"]["cannot_chat"])
+        await app.pilot.press("escape")
+        assert app.notice == ""
         await app.pilot.press("ctrl+t")
+        assert app.notice == STRINGS["zh"]["cannot_chat"]
         await app.send("开头")
         await app.until(lambda: "开头写。" in app.transcript)
         assert session.said == [("continue", "开头")]
@@ -249,7 +259,7 @@ async def test_errors_are_lines_on_the_screen():
 async def test_a_model_that_cannot_be_opened_is_said_and_the_app_stays():
     arrive = threading.Event()
 
-    def fail():
+    def fail(_):
         arrive.wait()
         raise ModelError("models/x: damaged")
 
@@ -258,11 +268,13 @@ async def test_a_model_that_cannot_be_opened_is_said_and_the_app_stays():
         await app.pilot.pause()
         assert "… 早发的" in app.static("#waiting")
         arrive.set()
-        await app.until(lambda: "models/x: damaged" in app.transcript)
+        await app.until(lambda: "models/x: damaged" in app.notice)
         assert app.state == STRINGS["zh"]["failed"]
+        await app.pilot.press("escape")
         await app.send("又一条")
         await app.pilot.pause()
-        assert app.transcript.count("models/x: damaged") == 2
+        assert "models/x: damaged" in app.notice
+        assert app.screen.query_one(PromptBox).text == "又一条"
         await app.pilot.press("ctrl+q")
     assert app.pilot.app.return_code == 1
 
@@ -409,7 +421,7 @@ async def test_selected_text_is_joined_where_it_was_only_wrapped():
     async with Opening(ScriptedSession(["很长的一句话" * 20 + "\n第二段。"]), size=(40, 24)) as app:
         await app.send("问")
         await app.until(lambda: "第二段。\n" in app.transcript)
-        text, _ = app.screen.query_one(Transcript).get_selection(SELECT_ALL)
+        text, _ = app.screen.query_one(Conversation).get_selection(SELECT_ALL)
         assert "很长的一句话" * 20 + "\n第二段。\n" in text
 
 
@@ -428,3 +440,119 @@ def test_language_follows_the_locale(monkeypatch, locale, language):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", locale)
     assert language_of_locale() == language
+
+
+async def test_again_and_the_answers_before():
+    session = ScriptedSession(["甲。", "乙。", "丙。"])
+    async with Opening(session) as app:
+        await app.pilot.press("ctrl+r")  # nothing was said
+        await app.send("问")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        for key, answer in (("ctrl+r", "乙。"), ("f5", "丙。")):
+            await app.pilot.press(key)
+            await app.until(lambda answer=answer: app.ready and f"{answer}\n‹" in app.transcript)
+        for key, answer, place in (
+            ("left", "乙。", 2),
+            ("alt+left", "甲。", 1),
+            ("right", "乙。", 2),
+            ("alt+right", "丙。", 3),
+        ):
+            await app.pilot.press(key)
+            await app.until(lambda answer=answer, place=place: f"{answer}\n‹{place}/3›" in app.transcript)
+            assert app.transcript.count("‹") == 1
+        await app.pilot.press("right", "right")
+        await app.pilot.pause(0.1)
+        assert "丙。\n‹3/3›" in app.transcript
+        assert session.turns[0].answer == "丙。"
+
+
+async def test_again_in_mid_answer_stops_it():
+    session = ScriptedSession([ENDLESS, "短。"])
+    async with Opening(session) as app:
+        await app.send("问")
+        await app.until(lambda: len(app.transcript) > 300)
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: app.ready and "短。\n‹2/2›" in app.transcript)
+        assert "永远" not in app.transcript
+
+
+async def test_again_that_fails_leaves_the_answer():
+    session = ScriptedSession(["甲。", ValueError("bug")])
+
+    def refuse():
+        raise ModelError("不行")
+        yield
+
+    session.say_again = refuse
+    async with Opening(session) as app:
+        await app.send("问")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: "不行" in app.transcript)
+        assert "甲。\n温度" in app.transcript
+
+
+async def test_the_last_turn_is_edited():
+    session = ScriptedSession(["甲。", "乙。", "丙。"])
+    async with Opening(session) as app:
+        for text in ("一", "二"):
+            await app.send(text)
+            await app.until(lambda: app.ready and app.transcript.count("种子") == len(session.turns) > 0)
+        box = app.screen.query_one(PromptBox)
+        await app.pilot.press("f4")
+        assert box.text == "二"
+        assert app.notice == STRINGS["zh"]["editing"]
+        await app.pilot.press("escape")
+        assert box.text == app.notice == ""
+        await app.pilot.press("f4")
+        await app.type("改")
+        await app.pilot.press("enter")
+        await app.until(lambda: "丙。\n" in app.transcript and app.ready)
+        assert "乙。" not in app.transcript
+        assert session.said == [("chat", "一"), ("chat", "二"), ("chat", "二改")]
+        assert [turn.prompt for turn in session.turns] == ["一", "二改"]
+
+
+async def test_the_last_turn_is_taken_back():
+    session = ScriptedSession(["甲。", ENDLESS])
+    async with Opening(session) as app:
+        await app.pilot.press("f8", "f4", "f9")  # nothing to take back, edit or copy
+        await app.send("一")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.send("二")
+        await app.until(lambda: len(app.transcript) > 300)
+        await app.pilot.press("f8")  # in mid-answer
+        await app.until(lambda: app.screen.query_one(PromptBox).text == "二")
+        assert "永远" not in app.transcript
+        assert "甲。" in app.transcript
+        await app.pilot.press("f8")
+        await app.until(lambda: session.turns == [])
+        assert app.screen.query_one(PromptBox).text == "二"  # what is in the box stays
+
+
+async def test_the_answer_is_copied_to_clipboard_and_file(tmp_path):
+    session, file = ScriptedSession(["答案🙂"]), tmp_path / "sub" / "copied.txt"
+    async with Opening(session, copied=file) as app:
+        await app.send("问")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.pilot.press("f9")
+        assert app.pilot.app.clipboard == "答案🙂"
+        assert file.read_text(encoding="utf-8") == "答案🙂"
+        assert str(file) in app.notice
+    async with Opening(session, copied=tmp_path) as app:  # a folder cannot be written
+        await app.until(lambda: app.ready)
+        await app.pilot.press("f9")
+        assert str(tmp_path) in app.notice
+
+
+async def test_notices_do_not_swallow_what_is_written():
+    session = ScriptedSession([ENDLESS], can_chat=False)
+    async with Opening(session) as app:
+        await app.send("写")
+        await app.until(lambda: len(app.transcript) > 300)
+        await app.pilot.press("ctrl+t")
+        length = len(app.transcript)
+        await app.until(lambda: len(app.transcript) > length + 300)
+        await app.pilot.press("escape")
+        await app.until(lambda: app.ready and "已停止" in app.transcript)
+        assert f"写{session.turns[0].answer}\n" in app.transcript

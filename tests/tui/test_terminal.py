@@ -5,24 +5,32 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
 import sys
 import termios
 import time
+import unicodedata
+from pathlib import Path
 
 import pyte
 import pytest
 
+from charrnn.history import Conversations
 from tests.conftest import environment
 from tests.test_cli import talker, writer  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+# What Textual may write beside text: CSI, OSC of the clipboard and of the pointer's shape, and DCS of queries.
+SEQUENCES = re.compile(r"\x1b(?:\[[0-9;?<>=:]*[ -/]*[@-~]|\](?:52;c;[A-Za-z0-9+/=]*|22;[a-z-]*)(?:\x07|\x1b\\)|[=>78])")
 
 
 class Terminal:
     """A pseudo-terminal, the program in it, and what it shows."""
 
-    def __init__(self, words: list[str], home, columns=80, rows=24) -> None:
+    def __init__(self, words: list[str], home, columns=80, rows=24, module="charrnn") -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self.file = pty.fork()
@@ -30,10 +38,11 @@ class Terminal:
             os.chdir(home)
             os.execve(
                 sys.executable,
-                [sys.executable, "-m", "charrnn", *words],
-                {**environment(home), "TERM": "xterm-256color", "LANG": "zh_CN.UTF-8"},
+                [sys.executable, "-m", module, *words],
+                {"PYTHONPATH": str(ROOT), **environment(home), "TERM": "xterm-256color", "LANG": "zh_CN.UTF-8"},
             )
         self.resize(columns, rows)
+        self.modes = termios.tcgetattr(self.file)
         self.raw = b""
 
     def resize(self, columns: int, rows: int) -> None:
@@ -84,6 +93,7 @@ class Terminal:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             raise AssertionError(f"it did not end; on screen:\n{self.text}")
+        assert termios.tcgetattr(self.file) == self.modes, "the terminal's modes were not restored"
         os.close(self.file)
         return os.waitstatus_to_exitcode(ended[1])
 
@@ -92,8 +102,9 @@ class Terminal:
 def chat(tmp_path):
     open_ones = []
 
-    def start(*words, **size) -> Terminal:
-        terminal = Terminal(["chat", *map(str, words)], tmp_path, **size)
+    def start(*words, module=None, **size) -> Terminal:
+        words = [*map(str, words)]
+        terminal = Terminal(words, tmp_path, module=module, **size) if module else Terminal(["chat", *words], tmp_path)
         open_ones.append(terminal)
         return terminal
 
@@ -161,3 +172,85 @@ def test_sigterm_restores_the_terminal(chat, writer):  # noqa: F811
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM
     assert b"\x1b[?1049l" in terminal.raw
+
+
+def saved(tmp_path):
+    """The last conversation, as the database has it."""
+    (file,) = tmp_path.rglob("c*.sqlite")
+    base = Conversations(file)
+    turns = [turn.standing for turn in base.turns(base.latest() or 0)]
+    base.close()
+    return turns
+
+
+def test_a_closed_terminal_ends_it_and_loses_nothing(chat, writer, tmp_path):  # noqa: F811
+    terminal = chat("-m", writer)
+    terminal.until(lambda screen: "就绪" in screen)
+    terminal.keys("床前\r")
+    terminal.until(lambda screen: "生成中" in screen)
+    time.sleep(0.5)
+    shown = "".join(terminal.text.split("床前")[1].split("▍")[0].split())
+    os.close(terminal.file)
+    end = time.monotonic() + 20
+    while (ended := os.waitpid(terminal.pid, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < end, "it lives on without a terminal"
+        time.sleep(0.05)
+    assert os.waitstatus_to_exitcode(ended[1]) in (128 + signal.SIGHUP, -signal.SIGHUP)
+    assert shown
+    assert "".join(saved(tmp_path)[0].answer.split()).startswith(shown)
+
+
+def test_a_killed_app_loses_at_most_the_last_second(chat, writer, tmp_path):  # noqa: F811
+    terminal = chat("-m", writer)
+    terminal.until(lambda screen: "就绪" in screen)
+    terminal.keys("床前\r")
+    terminal.until(lambda screen: "生成中" in screen)
+    time.sleep(2)
+    os.kill(terminal.pid, signal.SIGKILL)
+    assert len(saved(tmp_path)[0].answer) > 40
+    again = chat("-m", writer)
+    again.until(lambda screen: "床前" in screen and "就绪" in screen)
+    again.keys("\x11")
+    assert again.end() == 0
+
+
+def test_a_mistake_in_a_widget_restores_the_terminal_and_loses_nothing(chat, tmp_path):
+    terminal = chat(tmp_path, module="tests.tui.crashing")
+    terminal.until(lambda screen: "就绪" in screen)
+    terminal.keys("问\r")
+    terminal.until(lambda screen: "写。写。写。" in screen)
+    terminal.keys("\x1b[1;3A")
+    assert terminal.end() == 1
+    assert b"\x1b[?1049l" in terminal.raw
+    assert "a mistake in a widget" in terminal.text
+    assert saved(tmp_path)[0].answer.startswith("写。写。写。")
+
+
+def test_nothing_that_steers_reaches_the_terminal(chat, tmp_path):
+    """All control and format characters of Unicode in every place that shows text, and the bytes that are written."""
+    terminal = chat(tmp_path, module="tests.tui.hostile", columns=160, rows=50)
+    terminal.until(lambda screen: "旧答" in screen and "就绪" in screen)
+    terminal.keys("问\x1b[200~\x1b[31m\u202e\x07贴\x1b[201~\r")
+    terminal.until(lambda screen: "完了" in screen and "就绪" in screen)
+    for keys, sign in (
+        ("又问\r", "错"),  # an error of the model
+        ("\x1b[20~", "已复制"),  # F9
+        ("\x1bOQ", "旧一"),  # F2
+        ("旧二", "旧二"),  # search
+        ("\x13", "已写入"),  # export
+        ("\x1b[19~", "再按一次"),  # F8
+        ("\x1bOQ", "新标题"),  # rename
+        ("\x1b", "旧二"),
+        ("\x1b", "就绪"),
+        ("\x0c", "样本"),  # models
+        ("\r", "打不开"),
+        ("\x11", ""),
+    ):
+        terminal.keys(keys)
+        if sign:
+            terminal.until(lambda screen, sign=sign: sign in screen)
+            time.sleep(0.2)
+    assert terminal.end() == 0
+    text = SEQUENCES.sub("", terminal.raw.decode("utf-8"))
+    left = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - set("\r\n\u200c\u200d")
+    assert left == set(), [(hex(ord(c)), text[max(0, text.index(c) - 20) : text.index(c) + 20]) for c in left]

@@ -1,24 +1,39 @@
-"""The chat: transcript, temperature, prompt."""
+"""The chat: conversation, temperature, prompt."""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Static
 
-from charrnn.chat import Mode, Session, Turn
-from charrnn.plain import plain
+from charrnn.chat import Mode, Session
+from charrnn.plain import encodable, one_line, plain
+from tui.backend import Backend
 from tui.strings import STRINGS, Language
-from tui.talker import PACE, Began, Ended, Event, Failed, Opened, Talker, Wrote
+from tui.talker import (
+    PACE,
+    Began,
+    Chosen,
+    Damaged,
+    Ended,
+    Event,
+    Failed,
+    Opened,
+    Shown,
+    TakenBack,
+    Talker,
+    Trouble,
+    Wrote,
+)
+from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
-from tui.widgets.transcript import Transcript
+from tui.widgets.status import Status
 
 REPAINTS = 25  # a second, at most
 
@@ -29,69 +44,88 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", show=False, priority=True),
         Binding("ctrl+t", "switch_mode", show=False, priority=True),
-        Binding("ctrl+r", "switch_memory", show=False, priority=True),
+        Binding("ctrl+g", "switch_memory", show=False, priority=True),
         Binding("ctrl+n", "new_conversation", show=False, priority=True),
+        Binding("ctrl+r,f5", "again", show=False, priority=True),
+        Binding("alt+left", "other(-1)", show=False, priority=True),
+        Binding("alt+right", "other(1)", show=False, priority=True),
+        Binding("f4", "edit", show=False, priority=True),
+        Binding("f8", "take_back", show=False, priority=True),
+        Binding("f9", "copy_answer", show=False, priority=True),
+        Binding("f1", "app.help", show=False, priority=True),
+        Binding("f2,ctrl+o", "app.conversations", show=False, priority=True),
+        Binding("ctrl+l", "app.models", show=False, priority=True),
         Binding("alt+up,ctrl+up", "warmer(1)", show=False, priority=True),
         Binding("alt+down,ctrl+down", "warmer(-1)", show=False, priority=True),
         Binding("pageup", "page(-1)", show=False, priority=True),
         Binding("pagedown", "page(1)", show=False, priority=True),
-        Binding("f1", "help", show=False, priority=True),
     ]
 
-    def __init__(self, open_session: Callable[[], Session], language: Language, pace: float) -> None:
+    def __init__(self, backend: Backend, language: Language, pace: float) -> None:
         super().__init__()
         self.language = language
-        self._talker = Talker(open_session, pace)
-        self._session: Session | None = None
+        self.talker = Talker(backend, pace)
+        self.session: Session | None = None
         self.failed: str | None = None  # why there is no model
+        self._backend = backend
         self._mode: Mode = "chat"
         self._waiting: list[tuple[int, str]] = []  # runs asked for and not begun
         self._run = 0  # the run that is on screen
-        self._writing: Turn | None = None
-        self._shown_turns = 0
+        self._again = False  # whether it takes the place of another answer
+        self._editing = False  # what is sent next takes the place of the last turn
 
     @property
     def words(self) -> dict[str, str]:
         """The words of the language in use."""
         return dict(STRINGS[self.language])
 
+    @property
+    def writing(self) -> bool:
+        """Whether an answer is being written."""
+        return self.query_one(Conversation).writing
+
     def compose(self) -> ComposeResult:
         """From top to bottom."""
-        with Horizontal(id="status"):
-            yield Static(id="title", markup=False)
-            yield Static(id="state", markup=False)
-        yield Transcript()
+        yield Status()
+        yield Conversation()
+        yield Static(id="notice", markup=False)
         yield Static(id="waiting", markup=False)
         yield TemperatureSlider()
         yield PromptBox()
         yield Static(id="hints", markup=False)
 
     def on_mount(self) -> None:
-        """The model is opened once the screen stands."""
+        """Conversation and model are opened once the screen stands."""
         self.query_one(PromptBox).focus()
         self.speak(self.language)
         self._welcome()
         self.set_interval(1 / REPAINTS, self._take_events)
-        self.call_after_refresh(self._talker.start)
+        self.call_after_refresh(self.talker.start)
 
     def speak(self, language: Language) -> None:
-        """Change the language of the screen; what stands in the transcript stays."""
+        """Change the language of the screen; what stands in the conversation stays."""
         self.language = language
         self.query_one(TemperatureSlider).language = language
         self.query_one("#hints", Static).update(self.words["hints"])
         self._show_status()
 
     def _welcome(self) -> None:
-        self.query_one(Transcript).add("note", self.words["welcome"])
+        self.query_one(Conversation).add("note", self.words["welcome"])
+
+    def notice(self, text: str) -> None:
+        """A line for the person, until something else is done."""
+        line = self.query_one("#notice", Static)
+        line.display = bool(text)
+        line.update(plain(text))
 
     # What the model does ---------------------------------------------------------------------------------------------
 
     def _take_events(self) -> None:
         """Everything that came since the last time; the text of it in one piece."""
         texts: list[str] = []
-        for _ in range(self._talker.events.qsize()):
+        for _ in range(self.talker.events.qsize()):
             try:
-                event = self._talker.events.get_nowait()
+                event = self.talker.events.get_nowait()
             except queue.Empty:
                 break
             if isinstance(event, Wrote):
@@ -104,57 +138,55 @@ class ChatScreen(Screen[None]):
 
     def _write(self, texts: list[str]) -> None:
         if texts:
-            self.query_one(Transcript).extend("".join(texts))
+            self.query_one(Conversation).extend("".join(texts))
             texts.clear()
             self._show_status()
 
     def _take(self, event: Event) -> None:
-        transcript = self.query_one(Transcript)
+        conversation = self.query_one(Conversation)
         match event:
             case Opened(session):
-                self._session = session
-                if not session.can_chat:
+                self.session, self.failed = session, None
+                if not session.can_chat and self._mode == "chat":
                     self._mode = "continue"
-                    transcript.add("note", self.words["cannot_chat"])
+                    self.notice(self.words["cannot_chat"])
             case Failed(why):
-                self.failed = why
+                self.failed = why if self.session is None else None
                 self._waiting.clear()
-                transcript.add("error", why)
-            case Began(run, mode, prompt):
-                self._waiting = [(n, text) for n, text in self._waiting if n > run]
-                self._begin(run, mode, prompt)
+                self.notice(why)
+            case Shown(_, turns):
+                conversation.show(turns, self.words)
+                self._mode = turns[-1].mode if turns else self._mode
+            case Began():
+                self._begin(event)
             case Ended(run, turn, error) if run == self._run:
-                transcript.writing = False
-                self._writing = None
+                conversation.end(turn if error is None else None, self.words)
+                if error is not None and turn is not None and self._again:
+                    conversation.replace_last(turn, self.words)
                 if error is not None:
-                    transcript.add("error", error)
-                elif turn is not None:
-                    transcript.add("figures", self._figures(turn))
+                    conversation.add("error", error)
+            case Chosen(turn):
+                conversation.replace_last(turn, self.words)
+            case TakenBack(turn, edited):
+                conversation.drop_last()
+                box = self.query_one(PromptBox)
+                if not edited and not box.text:
+                    box.put(turn.prompt)
+            case Damaged(where):
+                self.notice(self.words["damaged"].format(where))
+            case Trouble(text):
+                self.notice(text)
             case _:
                 pass
         self._show_status()
 
-    def _begin(self, run: int, mode: Mode, prompt: str) -> None:
-        transcript = self.query_one(Transcript)
-        if mode == "chat":
-            transcript.add("ask", prompt)
-            transcript.add("answer")
-        else:
-            transcript.add("answer", given=prompt)
-        transcript.writing = True
-        self._run = run
-
-    def _figures(self, turn: Turn) -> str:
-        words = self.words
-        figures = [
-            f"{words['temperature']} {turn.temperature:.2f}",
-            f"{words['seed']} {turn.seed}",
-            f"{turn.characters:,} {words['characters']}",
-            f"{turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else "",
-            f"{turn.bits / turn.characters:.2f} {words['surprise']}" if turn.characters else "",
-            words["stopped"] if turn.stopped else "",
-        ]
-        return " · ".join(figure for figure in figures if figure)
+    def _begin(self, event: Began) -> None:
+        self._waiting = [(n, text) for n, text in self._waiting if n > event.run]
+        conversation = self.query_one(Conversation)
+        if event.again:
+            conversation.drop_last()
+        conversation.begin(event.mode, event.prompt)
+        self._run, self._again = event.run, event.again
 
     # What the person does --------------------------------------------------------------------------------------------
 
@@ -162,16 +194,24 @@ class ChatScreen(Screen[None]):
         """A question, or a beginning; what is being written stops first."""
         if self._mode == "chat" and not message.text.strip():
             return
+        self.notice(self.failed or "")
         if self.failed is not None:
-            self.query_one(Transcript).add("error", self.failed)
+            self.query_one(PromptBox).put(message.text)
             return
-        self._talker.stop(self._run)
-        self._waiting.append((self._talker.say(self._mode, message.text), message.text))
+        self.talker.stop(self._run)
+        run = self.talker.say(self._mode, message.text, instead=self._editing)
+        self._editing = False
+        self._waiting.append((run, message.text))
+        self.query_one(Conversation).follow()
         self._show_status()
+
+    def on_prompt_box_other(self, message: PromptBox.Other) -> None:
+        """An arrow in the empty box: the answer before or after."""
+        self.action_other(message.step)
 
     def on_temperature_slider_changed(self, message: TemperatureSlider.Changed) -> None:
         """From the next character on."""
-        self._talker.set_temperature(message.value)
+        self.talker.set_temperature(message.value)
 
     def action_warmer(self, steps: int) -> None:
         """The temperature, from anywhere."""
@@ -179,79 +219,130 @@ class ChatScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Stop what is being written and what waits; the text so far stays."""
-        self._talker.stop(max([self._run, *(run for run, _ in self._waiting)]))
+        self.notice("")
+        if self._editing:
+            self._editing = False
+            self.query_one(PromptBox).clear()
+        self.talker.stop(max([self._run, *(run for run, _ in self._waiting)]))
         self._waiting.clear()
         self._show_status()
 
+    def action_again(self) -> None:
+        """Another answer to the last prompt."""
+        if self.session is not None and self.session.turns:
+            self.action_stop()
+            self.talker.say_again()
+
+    def action_other(self, step: int) -> None:
+        """The answer before, or after, the one that stands."""
+        if not self.writing:
+            self.talker.choose(step)
+
+    def action_edit(self) -> None:
+        """The last prompt into the box; what is sent then takes its place."""
+        if self.session is not None and self.session.turns:
+            self.action_stop()
+            self.query_one(PromptBox).put(self.session.turns[-1].prompt)
+            self._editing = True
+            self.notice(self.words["editing"])
+
+    def action_take_back(self) -> None:
+        """The last turn away, its prompt into the box."""
+        if self.session is not None and self.session.turns:
+            self.action_stop()
+            self.talker.take_back()
+
+    def action_copy_answer(self) -> None:
+        """The answer that stands, or is being written, to the clipboard, and to a file for terminals without one."""
+        if self.session is None or not self.session.turns:
+            return
+        answer = encodable(self.session.turns[-1].answer)
+        self.app.copy_to_clipboard(answer)
+        said, copied = self.words["copied"].format(f"{len(answer):,}"), self._backend.copied
+        if copied is not None:
+            try:
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.write_text(answer, encoding="utf-8")
+                said += self.words["copied_to"].format(copied)
+            except OSError as error:
+                said += f" {copied}: {error.strerror}"
+        self.notice(said)
+
     def action_switch_mode(self) -> None:
         """Chat or continue, from the next prompt on."""
-        if self._session is not None and not self._session.can_chat:
-            self.query_one(Transcript).add("note", self.words["cannot_chat"])
+        self.notice("")
+        if self.session is not None and not self.session.can_chat:
+            self.notice(self.words["cannot_chat"])
             return
         self._mode = "continue" if self._mode == "chat" else "chat"
         self._show_status()
 
     def action_switch_memory(self) -> None:
         """With the memory of what was read, or by the network alone, from the next character on."""
-        if self._session is None:
+        if self.session is None:
             return
-        if not self._session.has_memory:
-            self.query_one(Transcript).add("note", self.words["no_memory"])
-            return
-        self._talker.set_memory(not self._session.remembers)
+        self.notice("" if self.session.has_memory else self.words["no_memory"])
+        if self.session.has_memory:
+            self.talker.set_memory(not self.session.remembers)
         self._show_status()
 
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""
-        self._talker.reset()
-        self._waiting.clear()
-        self._run = 0  # what still comes of the old one is not shown
-        transcript = self.query_one(Transcript)
-        transcript.writing = False
-        transcript.clear()
+        self._leave_conversation()
+        self.talker.reset()
         self._welcome()
         self._show_status()
 
+    def open_conversation(self, number: int) -> None:
+        """Go on with a conversation that was saved."""
+        self._leave_conversation()
+        self.talker.open(number)
+
+    def switch_model(self, path: Path) -> None:
+        """Go on with another model, once what is being written has ended."""
+        self.action_stop()
+        self.talker.switch(path)
+
+    def _leave_conversation(self) -> None:
+        self.action_stop()
+        self._run = 0  # what still comes of the old one is not shown
+        self.query_one(Conversation).clear()
+
     def action_switch_pace(self) -> None:
         """As fast as one reads, or as fast as the model writes."""
-        self._talker.pace = 0 if self._talker.pace else PACE
+        self.talker.pace = 0 if self.talker.pace else PACE
 
     def action_page(self, pages: int) -> None:
         """Read back, or forth."""
-        transcript = self.query_one(Transcript)
-        transcript.scroll_relative(y=pages * max(1, transcript.size.height - 2), animate=False)
+        self.query_one(Conversation).page(pages)
 
-    def action_help(self) -> None:
-        """The keys, and what temperature is."""
-        from tui.screens.help import HelpScreen
-
-        self.app.push_screen(HelpScreen(self.language))
-
-    # What stands around the transcript -------------------------------------------------------------------------------
+    # What stands around the conversation -----------------------------------------------------------------------------
 
     def _show_status(self) -> None:
-        words, transcript = self.words, self.query_one(Transcript)
-        title = "charrnn" if self._session is None else f"charrnn · {plain(self._session.title)}"
-        memory = f" · {words['memory']}" if self._session is not None and self._session.remembers else ""
-        self.query_one("#title", Static).update(f"{title} · {words[self._mode]}{memory}")
-        self.query_one("#state", Static).update(self._state(transcript.writing))
+        words = self.words
+        self.query_one(Status).show(self._title(), self._state())
         waiting = self.query_one("#waiting", Static)
         waiting.display = bool(self._waiting)
         if self._waiting:
-            waiting.update(
-                "\n".join(f"… {plain(text).splitlines()[0] if text else ''}" for _, text in self._waiting[-3:])
-            )
-        here = "ask_here" if self._mode == "chat" else "continue_here"
-        self.query_one(PromptBox).placeholder = words[here]
+            waiting.update("\n".join(f"… {one_line(text)}" for _, text in self._waiting[-3:]))
+        self.query_one(PromptBox).placeholder = words["ask_here" if self._mode == "chat" else "continue_here"]
 
-    def _state(self, writing: bool) -> str:
+    def _title(self) -> str:
+        words, session = self.words, self.session
+        parts = ["charrnn"] if session is None else ["charrnn", one_line(session.title)]
+        parts.append(words[self._mode])
+        if session is not None and session.remembers:
+            parts.append(words["memory"])
+        return " · ".join(parts)
+
+    def _state(self) -> str:
         words = self.words
         if self.failed is not None:
             return words["failed"]
-        if self._session is None:
+        if self.session is None:
             return words["loading"]
-        if not writing or not self._session.turns:
+        if not self.writing or not self.session.turns:
             return words["ready"]
-        turn = self._session.turns[-1]
+        turn = self.session.turns[-1]
         rate = f" · {turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else ""
         return f"{words['writing']} · {turn.characters:,} {words['characters']}{rate}"

@@ -20,6 +20,7 @@ TEXT_WIDTH = 56  # cells, beside the keys, in a page of 76
 class HelpScreen(ModalScreen[None]):
     """A page over the chat; Esc, F1 or Enter close it."""
 
+    CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,enter,q", "dismiss", show=False)]
 
     def __init__(self, language: Language) -> None:

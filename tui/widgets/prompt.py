@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from charrnn.plain import unsteered
+
 MOST_RECALLED = 200
-# What a paste may bring that is no text: control characters would steer the terminal.
-_CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
 
 
 class PromptBox(TextArea):
@@ -26,6 +26,13 @@ class PromptBox(TextArea):
             super().__init__()
             self.text = text
 
+    class Other(Message):
+        """An arrow to the side in the empty box: the answer before or after."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     def __init__(self) -> None:
         super().__init__(soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, compact=True)
         self._earlier: list[str] = []
@@ -39,9 +46,17 @@ class PromptBox(TextArea):
             self._send()
         elif event.key in ("up", "down") and self._recall(-1 if event.key == "up" else 1):
             event.prevent_default().stop()
+        elif event.key in ("left", "right") and not self.text:
+            event.prevent_default().stop()
+            self.post_message(self.Other(-1 if event.key == "left" else 1))
 
     async def _on_paste(self, event: events.Paste) -> None:
-        event.text = event.text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
+        event.text = unsteered(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+
+    def put(self, text: str) -> None:
+        """A text in the place of what was there, the cursor at its end."""
+        self.load_text(unsteered(text))
+        self.move_cursor(self.document.end)
 
     def _send(self) -> None:
         text = self.text
@@ -64,8 +79,7 @@ class PromptBox(TextArea):
             self.clear()
             return True
         self._shown = max(0, place)
-        self.load_text(self._earlier[self._shown])
-        self.move_cursor(self.document.end)
+        self.put(self._earlier[self._shown])
         return True
 
     def action_line_break(self) -> None:

@@ -1,13 +1,8 @@
-"""The conversation as lines of text, drawn one by one.
-
-Text is kept once, as strings, with a table of where its lines begin: an answer that grows costs the wrapping of its
-last line, and a repaint the lines on screen, however long the conversation is.
-"""
+"""The conversation on screen, drawn line by line: a repaint costs the lines that are seen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -16,30 +11,10 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from charrnn.plain import plain
-from tui.lines import wrap
+from tui.layout import Kind, Layout, Line
 
 WIDEST = 96  # cells of a line of text: longer ones are hard to read
 MARGIN = 2
-
-Kind = Literal["ask", "answer", "note", "error", "figures"]
-
-
-@dataclass
-class Block:
-    """A stretch of the conversation in one style; the first `given` characters were the person's own."""
-
-    kind: Kind
-    text: str = ""
-    given: int = 0
-
-
-class Line(NamedTuple):
-    """A line on screen: which part of which block; no block is an empty line."""
-
-    block: Block | None
-    start: int = 0
-    end: int = 0
 
 
 class Transcript(ScrollView):
@@ -48,14 +23,12 @@ class Transcript(ScrollView):
     can_focus = False
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"transcript--{name}" for name in ("ask", "answer", "note", "error", "figures", "bar", "selection")
+        f"transcript--{name}" for name in ("ask", "answer", "note", "error", "figures", "bar")
     }
 
     def __init__(self) -> None:
         super().__init__()
-        self._blocks: list[Block] = []
-        self._lines: list[Line] = []
-        self._width = 0
+        self._flow = Layout()
         self._following = True
         self.writing = False
 
@@ -63,50 +36,47 @@ class Transcript(ScrollView):
 
     def add(self, kind: Kind, text: str = "", *, given: str = "") -> None:
         """A new block at the end; control characters become visible symbols."""
-        given = plain(given)
-        block = Block(kind, given + plain(text), len(given))
-        self._blocks.append(block)
-        if self._width:
-            self._lay_out(block)
-            self._show_end()
+        self._flow.add(kind, text, given=given)
+        self._show_end()
 
     def extend(self, text: str) -> None:
         """The last block grows."""
-        block = self._blocks[-1]
-        block.text += plain(text)
-        if self._width:
-            last = self._lines.pop()
-            self._wrap(block, last.start)
-            self._show_end()
+        self._flow.extend(text)
+        self._show_end()
 
-    def clear(self) -> None:
-        """Away with everything."""
-        self._blocks.clear()
-        self._lines.clear()
+    @property
+    def length(self) -> int:
+        """Number of blocks."""
+        return len(self._flow.blocks)
+
+    def cut(self, blocks: int = 0) -> None:
+        """Keep only so many blocks."""
+        self._flow.cut(blocks)
         self._show_end()
 
     @property
     def text(self) -> str:
         """All of it, as it stands on the screen, unwrapped."""
-        return "\n".join(block.text for block in self._blocks)
+        return "\n".join(block.text for block in self._flow.blocks)
 
-    # Lines -------------------------------------------------------------------------------------------------------
-
-    def _lay_out(self, block: Block) -> None:
-        """The lines of a block, after an empty one unless it belongs to what stands above it."""
-        if self._lines and block.kind != "figures":
-            self._lines.append(Line(None))
-        self._wrap(block, 0)
-
-    def _wrap(self, block: Block, start: int) -> None:
-        lines = wrap(block.text[start:], self._width)
-        self._lines += [Line(block, start + a, start + b) for a, b in lines]
+    # Scrolling ---------------------------------------------------------------------------------------------------
 
     def _show_end(self) -> None:
-        self.virtual_size = Size(self._width, len(self._lines))
-        if self._following:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
-        self.refresh()
+        text = self._flow
+        if text.width:
+            self.virtual_size = Size(text.width, len(text.lines))
+            if self._following:
+                self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.refresh()
+
+    def follow(self) -> None:
+        """To the end, and stay there while it grows."""
+        self._following = True
+        self._show_end()
+
+    def page(self, pages: int) -> None:
+        """Read back, or forth."""
+        self.scroll_relative(y=pages * max(1, self.size.height - 2), animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Remembered, because a resize moves the end away from a reader who follows it."""
@@ -115,22 +85,19 @@ class Transcript(ScrollView):
 
     def on_resize(self) -> None:
         """Wrap everything anew, and keep what stood at the top where it was."""
-        width = min(WIDEST, self.scrollable_content_region.width - 2 * MARGIN)
-        if width == self._width:
+        text, width = self._flow, min(WIDEST, self.scrollable_content_region.width - 2 * MARGIN)
+        if width == text.width:
             self._show_end()
             return
-        top = min(self.scroll_offset.y, len(self._lines) - 1)
-        anchor = self._lines[top] if self._lines else Line(None)
-        following, self._width = self._following, width
-        self._lines = []
-        for block in self._blocks:
-            self._lay_out(block)
-        self.virtual_size = Size(width, len(self._lines))
+        top = min(self.scroll_offset.y, len(text.lines) - 1)
+        anchor = text.lines[top] if text.lines else Line(None)
+        following = self._following
+        text.wrap_to(width)
+        self.virtual_size = Size(width, len(text.lines))
         if following:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
         else:
-            place = (n for n, x in enumerate(self._lines) if x.block is anchor.block and x.end > anchor.start)
-            self.scroll_to(y=next(place, 0), animate=False)
+            self.scroll_to(y=text.find(anchor), animate=False)
 
     # Drawing -----------------------------------------------------------------------------------------------------
 
@@ -138,10 +105,10 @@ class Transcript(ScrollView):
         """A line of the view."""
         number = y + self.scroll_offset.y
         width, base = self.scrollable_content_region.width, self.rich_style
-        if number >= len(self._lines) or (line := self._lines[number]).block is None:
+        if number >= len(self._flow.lines) or (line := self._flow.lines[number]).block is None:
             return Strip.blank(width, base)
         strip = Strip(self._segments(line, number)).apply_offsets(0, number)
-        margin = max(0, (width - self._width) // 2)
+        margin = max(0, (width - self._flow.width) // 2)
         bar = line.block.kind in ("ask", "error")
         bar_style = base + self.get_component_rich_style("transcript--bar")
         edge = [Segment(" " * (margin - 2), base), Segment("▌ " if bar else "  ", bar_style)]
@@ -159,7 +126,7 @@ class Transcript(ScrollView):
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
             segments = self._selected(segments, *span)
-        if self.writing and number == len(self._lines) - 1:
+        if self.writing and number == len(self._flow.lines) - 1:
             segments.append(Segment("▍", base + self.get_component_rich_style("transcript--bar")))
         return [segment for segment in segments if segment.text]
 
@@ -179,12 +146,11 @@ class Transcript(ScrollView):
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text, lines that were only wrapped joined again."""
         lines = []
-        for number, line in enumerate(self._lines):
+        for number, line in enumerate(self._flow.lines):
             span = selection.get_span(number)
             if span is None:
                 continue
-            text = "" if line.block is None else line.block.text[line.start : line.end]
-            lines.append(text[span[0] : span[1] if span[1] >= 0 else None])
+            lines.append(line.text[span[0] : span[1] if span[1] >= 0 else None])
             wrapped = line.block is not None and line.block.text[line.end : line.end + 1] not in ("", "\n")
             lines.append("" if wrapped else "\n")
         return "".join(lines[:-1]), "\n"

@@ -1,0 +1,87 @@
+"""Conversations as files: Markdown for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from charrnn.chat import Turn, alternatives
+from charrnn.errors import HistoryError
+from charrnn.history import Conversations, record_of
+
+LONGEST_NAME = 40
+WORDS = {
+    "zh": {"chat": "问", "continue": "开头", "answer": "答", "written": "续写", "figures": "温度 {} · 种子 {} · {} 字"},
+    "en": {
+        "chat": "Question",
+        "continue": "Beginning",
+        "answer": "Answer",
+        "written": "Continuation",
+        "figures": "temperature {} · seed {} · {} characters",
+    },
+}
+
+
+def export(conversations: Conversations, number: int, folder: Path, language: str) -> list[Path]:
+    """Write a conversation into a folder, in both forms, over nothing that is there; the files.
+
+    Raises HistoryError when it cannot be written.
+    """
+    title = conversations.title(number)
+    turns = [turn.standing for turn in conversations.turns(number)]
+    stem = re.sub(r'[\\/:*?"<>|\s\x00-\x1f]+', "-", title)[:LONGEST_NAME].strip("-.") or "charrnn"
+    texts = {".md": as_markdown(title, turns, WORDS[language]), ".json": as_json(title, turns)}
+    count = 1
+    while any((folder / f"{stem}{_number(count)}{ending}").exists() for ending in texts):
+        count += 1
+    files = []
+    for ending, text in texts.items():
+        file = folder / f"{stem}{_number(count)}{ending}"
+        try:
+            file.write_text(text, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise HistoryError(f"{file}: cannot be written ({error.strerror})") from None
+        files.append(file)
+    return files
+
+
+def _number(count: int) -> str:
+    return "" if count == 1 else f"-{count}"
+
+
+def as_markdown(title: str, turns: Sequence[Turn], words: Mapping[str, str]) -> str:
+    """The answers that stand, with the line of figures under each."""
+    parts = [f"# {title}"]
+    for turn in turns:
+        if turn.prompt.strip():
+            parts.append(f"**{words[turn.mode]}**\n\n{turn.prompt}")
+        named = words["answer" if turn.mode == "chat" else "written"]
+        figures = words["figures"].format(f"{turn.temperature:.2f}", turn.seed, turn.characters)
+        parts.append(f"**{named}**\n\n{turn.answer}\n\n*{figures}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(title: str, turns: Sequence[Turn]) -> str:
+    """Every answer with all its settings and tokens: what an exact replay needs."""
+    record = {
+        "title": title,
+        "turns": [
+            {
+                "mode": turn.mode,
+                "prompt": turn.prompt,
+                "answers": [
+                    {
+                        "text": answer.answer,
+                        "stands": answer is turn,
+                        **record_of(answer),
+                        "tokens": list(answer.tokens),
+                    }
+                    for answer in alternatives(turn)
+                ],
+            }
+            for turn in turns
+        ],
+    }
+    return json.dumps(record, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,126 @@
+"""A conversation that is saved while it happens: a session, and beside it the database.
+
+What cannot be saved does not stop the conversation; `trouble` says why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from charrnn.chat import Session, Turn
+from charrnn.errors import HistoryError
+from charrnn.history import Conversations, SavedTurn
+
+if TYPE_CHECKING:
+    from charrnn.generation import Piece
+
+SAVE_EVERY = 0.5  # seconds of an answer at risk
+T = TypeVar("T")
+
+
+class Recorder:
+    """Says what a session says, and saves it."""
+
+    def __init__(self, session: Session, conversations: Conversations | None) -> None:
+        self.session = session
+        self.conversation: int | None = None
+        """The number of the conversation, once something was said."""
+        self.trouble: str | None = None
+        """Why something could not be saved, if it could not."""
+        self._conversations = conversations
+        self._saved: list[SavedTurn] = []
+
+    def say(self, text: str) -> Iterator[Piece]:
+        """Stream an answer, saved at least once a second and at its end."""
+        return self._recorded(self.session.say(text), again=False)
+
+    def say_again(self) -> Iterator[Piece]:
+        """Stream another answer to the last prompt."""
+        return self._recorded(self.session.say_again(), again=True)
+
+    def choose(self, other: Turn) -> None:
+        """Put another answer in the place of the last one."""
+        last = self.session.turns[-1] if self.session.turns else None
+        self.session.choose(other)
+        if self._saved and self._saved[-1].standing is last:
+            saved = self._saved[-1]
+            saved.stands = next((number for number, turn in saved.answers.items() if turn is other), saved.stands)
+            self._try(lambda base: base.choose(saved.id, saved.stands))
+
+    def take_back(self) -> Turn:
+        """Forget the last turn."""
+        turn = self.session.take_back()
+        if self._saved and self._saved[-1].standing is turn:
+            saved = self._saved.pop()
+            self._try(lambda base: base.remove_turn(saved.id))
+        return turn
+
+    def reset(self) -> None:
+        """Begin a new conversation."""
+        self.session.reset()
+        self.conversation, self._saved = None, []
+
+    def open(self, conversation: int) -> None:
+        """Go on with a conversation that was saved."""
+        saved = self._try(lambda base: base.turns(conversation)) or []
+        self._take(conversation, saved)
+
+    def carry_on(self, other: Recorder) -> None:
+        """Go on with the conversation of another model's session."""
+        self._take(other.conversation, other._saved, other.session.turns)
+
+    def _take(self, conversation: int | None, saved: list[SavedTurn], turns: list[Turn] | None = None) -> None:
+        self.conversation, self._saved = conversation, saved
+        self.session.restore(turns if turns is not None else [turn.standing for turn in saved])
+
+    def _recorded(self, pieces: Iterator[Piece], *, again: bool) -> Iterator[Piece]:
+        answer: Turn | None = None
+        number, due = None, 0.0
+        try:
+            for piece in pieces:
+                if answer is None:
+                    answer = self.session.turns[-1]
+                    number = self._begin(answer, again=again)
+                    due = time.monotonic() + SAVE_EVERY
+                elif time.monotonic() > due:
+                    self._save(number, answer)
+                    due = time.monotonic() + SAVE_EVERY
+                yield piece
+        finally:
+            if answer is not None:
+                answer.place = self.session.place(answer.mode)
+                self._save(number, answer, whole=True)
+
+    def _begin(self, answer: Turn, *, again: bool) -> int | None:
+        """The first piece is there: the number under which the answer is saved."""
+
+        def begin(base: Conversations) -> int:
+            saved = self._saved[-1] if again and self._saved else None
+            if saved is None or saved.standing not in answer.others:
+                if self.conversation is None:
+                    self.conversation = base.begin(answer.prompt)
+                saved = SavedTurn(base.add_turn(self.conversation, answer), {}, 0)
+            saved.stands = base.add_answer(saved.id, answer)
+            saved.answers[saved.stands] = answer
+            if saved not in self._saved[-1:]:
+                self._saved.append(saved)
+            return saved.stands
+
+        return self._try(begin)
+
+    def _save(self, number: int | None, answer: Turn, *, whole: bool = False) -> None:
+        if number is not None:
+            self._try(lambda base: base.save_answer(number, answer, whole=whole))
+
+    def _try(self, work: Callable[[Conversations], T]) -> T | None:
+        if self._conversations is None:
+            return None
+        try:
+            result = work(self._conversations)
+        except HistoryError as error:
+            self.trouble = str(error)
+            return None
+        self.trouble = None
+        return result
