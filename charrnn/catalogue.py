@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ModelEntry:
     """A model in a list."""
 
     path: Path
@@ -78,23 +80,27 @@ def first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def find_models() -> list[Listed]:
+def find_models() -> list[ModelEntry]:
     """The one that ships, then those under ./models and the user's data folder, the newest first."""
     found = [pretrained()]
     for folder in (MODELS, user_models()):
-        if folder.is_dir():
-            inside = [path for path in folder.iterdir() if not path.name.startswith(".") and (path / CONFIG).is_file()]
-            found += sorted(inside, key=lambda path: -(path / CONFIG).stat().st_mtime)
+        changed: dict[Path, float] = {}
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():
+                with contextlib.suppress(OSError):  # of one that is being saved just now, or is not ours to read
+                    if not path.name.startswith("."):
+                        changed[path] = (path / CONFIG).stat().st_mtime
+        found += sorted(changed, key=lambda path: -changed[path])
     return [model for path in found if (model := describe(path)) is not None]
 
 
-def describe(path: Path) -> Listed | None:
+def describe(path: Path) -> ModelEntry | None:
     """A model folder, if it is one."""
     try:
         info = read_info(path)
         model, corpus, held_out = info["model"], info["corpus"], info["held_out"]
         memory = info.get("held_out_with_memory")
-        return Listed(
+        return ModelEntry(
             path=path,
             name=str(info.get("name") or path.absolute().name),
             ships=path == pretrained(),
@@ -109,7 +115,7 @@ def describe(path: Path) -> Listed | None:
             training=info.get("status") == "training",
             curve=tuple(_measured(path / METRICS)),
         )
-    except (ModelError, KeyError, TypeError, ValueError, OSError):
+    except (ModelError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, OSError):
         return None
 
 
@@ -118,4 +124,6 @@ def _measured(file: Path) -> Iterator[Measured]:
         return
     for line in file.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        yield Measured(int(record["step"]), float(record["held_out_bits_per_character"]), str(record.get("sample", "")))
+        bits = float(record["held_out_bits_per_character"])
+        if math.isfinite(bits):
+            yield Measured(int(record["step"]), bits, str(record.get("sample", "")))

@@ -67,7 +67,7 @@ class Turn:
     before: Place | None = field(default=None, repr=False)
     """Where its text stood before the prompt; forgotten after UNDONE later turns."""
     after: Place | None = field(default=None, repr=False)
-    """Where it stood at its end, once it has been set aside."""
+    """Where it stood at its end, once it has been set aside, or read again."""
     place: bytes | None = field(default=None, repr=False)
     """The same as it is saved, of a text that is read on from there."""
     _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
@@ -185,6 +185,7 @@ class ChatSession:
         Raises UsageError when nothing has been said, or too long ago.
         """
         old = self._last()
+        self._memory()  # what fails is to fail before anything is changed
         self.mode, old.after = old.mode, self._streams[old.mode].mark()
         others, old.others = [*old.others, old], []
         self.take_back()
@@ -221,6 +222,8 @@ class ChatSession:
         self.reset()
         for number, turn in enumerate(turns):
             turn.before = None
+            for answer in (turn, *turn.others):
+                answer.after = None  # of another session, of another model perhaps
             readable = self.can_chat or turn.mode == "continue"
             if readable and (number >= len(turns) - UNDONE or not self._forgets(turn.mode)):
                 stream = self._stream(turn.mode)
@@ -283,9 +286,9 @@ class ChatSession:
 
         from charrnn.generation import with_seed
 
-        stream = self._stream(self.mode)
+        memory, stream = self._memory(), self._stream(self.mode)
         config, seed = with_seed(self.sampling)
-        stream.memory = self._memory()
+        stream.memory = memory
         began = Change(0, 0, config, stream.memory is not None)
         turn = Turn(self.mode, text, [began], self._model.fingerprint, time.time(), others=others, before=stream.mark())
         turn.drafts = self._drafts if turn.mode == "chat" else 1

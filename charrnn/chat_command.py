@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from charrnn.catalogue import Listed
+    from charrnn.catalogue import ModelEntry
     from charrnn.chat import Session
 
 
@@ -27,7 +27,7 @@ def open_chat(model: str | None = None, *, memory: bool = False) -> int:
 
         return load(path or asked_for, memory=memory).chat()
 
-    def models() -> list[Listed]:
+    def models() -> list[ModelEntry]:
         from charrnn.catalogue import find_models
 
         return find_models()

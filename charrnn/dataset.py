@@ -29,10 +29,11 @@ LEAST_CHARACTERS = 20
 SAMPLE_CHARACTERS = 5_000_000
 SUBWORDS_FROM = 200_000  # characters of text
 SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more than characters, and are more
+ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any subword lets a step read more
 PIECE = 4096  # characters of a sample's pieces
 MEASURED = 200_000  # characters, of the trial that finds that length
 CACHE_BYTES = 2 << 30
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 
 Say = Callable[[str], None]
 
@@ -80,11 +81,11 @@ def _spread_sample(split: Split, spool: Spool) -> Iterator[str]:
 
 
 def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "subword"], vocabulary: int) -> Tokenizer:
-    """Learned from the text; unasked, of subwords where there is text enough for them and they are long enough, which
-    a trial on little of it tells: all of it takes many times as long."""
+    """Learned from the text; unasked, of subwords where there is much text, or enough for them and they are long
+    enough, which a trial on little of it tells: all of it takes many times as long."""
     if kind == "auto":
-        kind = "char"
-        if spool.characters >= SUBWORDS_FROM:
+        kind = "subword" if spool.characters >= ALWAYS_FROM else "char"
+        if SUBWORDS_FROM <= spool.characters < ALWAYS_FROM:
             text = "".join(first_characters(_spread_sample(split, spool), MEASURED))
             trial = train_tokenizer([text], "subword", size=vocabulary)
             kind = "subword" if len(text) >= SUBWORD_LENGTH * len(trial.encode(text)) else "char"

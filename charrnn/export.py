@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -33,22 +34,14 @@ def export(conversations: Conversations, number: int, folder: Path, language: st
     turns = [turn.standing for turn in conversations.turns(number)]
     stem = re.sub(r'[\\/:*?"<>|\s\x00-\x1f]+', "-", title)[:LONGEST_NAME].strip("-.") or "charrnn"
     texts = {".md": as_markdown(title, turns, WORDS[language]), ".json": as_json(title, turns)}
-    count = 1
-    while any((folder / f"{stem}{_number(count)}{ending}").exists() for ending in texts):
-        count += 1
-    files = []
-    for ending, text in texts.items():
-        file = folder / f"{stem}{_number(count)}{ending}"
-        try:
-            file.write_text(text, encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise HistoryError(f"{file}: cannot be written ({error.strerror})") from None
-        files.append(file)
-    return files
-
-
-def _number(count: int) -> str:
-    return "" if count == 1 else f"-{count}"
+    try:
+        names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
+        free = next(name for name in names if not any((folder / f"{name}{ending}").exists() for ending in texts))
+        for ending, text in texts.items():
+            (folder / f"{free}{ending}").write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise HistoryError(f"{folder / stem}: cannot be written ({error.strerror})") from None
+    return [folder / f"{free}{ending}" for ending in texts]
 
 
 def as_markdown(title: str, turns: Sequence[Turn], words: Mapping[str, str]) -> str:

@@ -1,67 +1,26 @@
-"""Conversations in SQLite: saved while they happen, found again by any run of characters.
-
-    conversations   a title, and when it began and last changed
-    turns           a prompt each, in order
-    answers         to a turn: text, tokens, and what an exact replay needs; one of them stands
-    found           full-text index of prompts and answers by pairs of characters
-
-Chinese has no blanks between words, and SQLite's own tokenizers find either whole clauses or nothing below three
-characters. So a text is indexed as the pairs of its neighbouring characters: a phrase of pairs is a run of characters
-found exactly, and a single character is the beginning of a pair.
-
-Every connection belongs to the thread that opened it. WAL lets one process read while another writes.
-"""
+"""Conversations: saved while they happen, found again by any run of characters."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sqlite3
 import time
-import unicodedata
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
+from charrnn.database import Database
 from charrnn.errors import CharRNNError, HistoryError
 from charrnn.plain import encodable
+from charrnn.search import pairs, query, snippet
 
 LONGEST_TITLE = 40  # characters, of a title taken from the first prompt
-SNIPPET = 30  # characters around what was found
-WAIT = 5.0  # seconds for another process that writes
-
-MIGRATIONS = (
-    """
-    CREATE TABLE conversations (
-        id INTEGER PRIMARY KEY, title TEXT NOT NULL, began REAL NOT NULL, changed REAL NOT NULL
-    ) STRICT;
-    CREATE INDEX conversations_by_change ON conversations (changed);
-    CREATE TABLE turns (
-        id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
-        mode TEXT NOT NULL, prompt TEXT NOT NULL, stands INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE INDEX turns_by_conversation ON turns (conversation);
-    CREATE TABLE answers (
-        id INTEGER PRIMARY KEY, turn INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
-        text TEXT NOT NULL DEFAULT '', tokens BLOB NOT NULL DEFAULT x'', record TEXT NOT NULL, place BLOB
-    ) STRICT;
-    CREATE INDEX answers_by_turn ON answers (turn);
-    """,
-    """
-    ALTER TABLE answers ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;
-    CREATE VIRTUAL TABLE found USING fts5 (pairs, content = '', columnsize = 0, tokenize = 'ascii');
-    """,
-)
-"""Each brings a database of the version before to its own; the last one's number is this program's version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ConversationEntry:
     """A conversation in a list."""
 
     id: int
@@ -73,133 +32,8 @@ class Listed:
     """What was found, with what stands around it."""
 
 
-class _Folded(dict[int, str]):
-    """Characters as the index has them: small letters of full width, so that each is one of a word; blanks and what
-    steers are one kind of mark."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        folded = unicodedata.normalize("NFKC", character).lower()
-        folded = folded if len(folded) == 1 else character
-        if "!" <= folded <= "~":
-            folded = chr(ord(folded) + 0xFEE0)
-        elif folded.isspace() or folded < "\x80" or "\ud800" <= folded <= "\udfff":
-            folded = "\u3000"
-        self[code] = folded
-        return folded
-
-
-_FOLDED = _Folded()
-
-
-def pairs(text: str) -> str:
-    """A text as words for the index: each character with the one after it, the last alone."""
-    folded = text.translate(_FOLDED)
-    return " ".join(folded[i : i + 2] for i in range(len(folded)))
-
-
-def query(words: str) -> str:
-    """What finds every text that holds all of some words, parted by blanks, anywhere; empty for none."""
-    phrases = []
-    for word in words.split():
-        wide = pairs(word).split(" ")
-        phrases.append(f'"{wide[0]}"*' if len(wide) == 1 else f'"{" ".join(wide[:-1])}"')
-    return " ".join(phrases)
-
-
-class Conversations:
-    """The conversations of a database file, which is made where there is none.
-
-    Raises HistoryError for a file of a newer version, and where there is no room or no right to write. A damaged file
-    is set aside, its bytes kept, and a new one begun: `set_aside` says where it went. `check` reads all of it for that.
-    """
-
-    def __init__(self, path: Path, *, check: bool = True) -> None:
-        self.path, self._check = path, check
-        self.set_aside: Path | None = None
-        self._claim: TextIO | None = None
-        with self._explained():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._open()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                self._set_aside()
-                self._open()
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._base.close()
-        if self._claim is not None:
-            self._claim.close()
-
-    def claim(self) -> bool:
-        """Whether no other running program has claimed these conversations before; until this one ends, then."""
-        if os.name == "nt":
-            return True
-        import fcntl
-
-        with self._explained():
-            self._claim = self.path.with_suffix(".lock").open("w")
-            try:
-                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return True
-
-    def _open(self) -> None:
-        self._base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
-        try:
-            version = self._base.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise HistoryError(
-                    f"{self.path}: these conversations were saved by a newer charrnn (version {version}, this one "
-                    f"knows {len(MIGRATIONS)}); nothing is saved until you use that one, or move the file away"
-                )
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA synchronous = NORMAL")
-            self._base.execute("PRAGMA foreign_keys = ON")
-            if self._check and self._base.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("its pages do not fit together")
-            self._migrate(len(MIGRATIONS))
-            self._index_rest()
-        except BaseException:
-            self._base.close()
-            raise
-
-    def _migrate(self, version: int) -> None:
-        """Bring the tables to a version, one after the other, each whole or not at all."""
-        with self._transaction():  # another process may have done it meanwhile
-            for number in range(self._base.execute("PRAGMA user_version").fetchone()[0], version):
-                for statement in MIGRATIONS[number].split(";"):
-                    self._base.execute(statement)
-                self._base.execute(f"PRAGMA user_version = {number + 1}")
-
-    def _set_aside(self) -> None:
-        """Rename the file, and what SQLite keeps beside it."""
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        self.set_aside = self.path.with_name(f"{self.path.stem}.damaged-{stamp}{self.path.suffix}")
-        for ending in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{ending}").rename(f"{self.set_aside}{ending}")
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise HistoryError(f"{self.path}: conversations cannot be saved or read ({error})") from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._base.execute("ROLLBACK")
-            raise
-        self._base.execute("COMMIT")
+class Conversations(Database):
+    """The conversations of a database file: see `database.Database`."""
 
     # Saving ----------------------------------------------------------------------------------------------------------
 
@@ -207,27 +41,23 @@ class Conversations:
         """A new conversation, its title taken from the first prompt; its number."""
         title = " ".join(encodable(prompt).split())[:LONGEST_TITLE]
         with self._explained(), self._transaction():
-            now = time.time()
-            row = self._base.execute(
-                "INSERT INTO conversations (title, began, changed) VALUES (?, ?, ?)", (title, now, now)
-            )
+            values = title, time.time(), time.time()
+            row = self._base.execute("INSERT INTO conversations (title, began, changed) VALUES (?, ?, ?)", values)
             return int(row.lastrowid or 0)
 
-    def add_turn(self, conversation: int, turn: Turn) -> int:
-        """A prompt at the end of a conversation; the number of the turn."""
+    def add(self, conversation: int, answer: Turn, turn: int | None = None) -> tuple[int, int]:
+        """An answer, as far as it goes, at the end of a conversation, or to a turn that is there; it stands. The
+        numbers of its turn and of itself."""
         with self._explained(), self._transaction():
-            values = conversation, turn.mode, encodable(turn.prompt)
-            row = self._base.execute("INSERT INTO turns (conversation, mode, prompt) VALUES (?, ?, ?)", values)
-            return int(row.lastrowid or 0)
-
-    def add_answer(self, turn: int, answer: Turn) -> int:
-        """An answer to a turn, as far as it goes; it stands. The number of the answer."""
-        with self._explained(), self._transaction():
-            values = turn, encodable(answer.answer), answer.tokens.tobytes(), json.dumps(record_of(answer))
-            row = self._base.execute("INSERT INTO answers (turn, text, tokens, record) VALUES (?, ?, ?, ?)", values)
+            if turn is None:
+                values = conversation, answer.mode, encodable(answer.prompt)
+                row = self._base.execute("INSERT INTO turns (conversation, mode, prompt) VALUES (?, ?, ?)", values)
+                turn = int(row.lastrowid or 0)
+            given = turn, encodable(answer.answer), answer.tokens.tobytes(), json.dumps(record_of(answer))
+            row = self._base.execute("INSERT INTO answers (turn, text, tokens, record) VALUES (?, ?, ?, ?)", given)
             self._base.execute("UPDATE turns SET stands = ? WHERE id = ?", (row.lastrowid, turn))
             self._touch(turn)
-            return int(row.lastrowid or 0)
+            return turn, int(row.lastrowid or 0)
 
     def save_answer(self, number: int, answer: Turn, *, whole: bool = False) -> None:
         """An answer as far as it goes by now; to be found, once it is whole."""
@@ -288,7 +118,7 @@ class Conversations:
         with self._explained():
             return int(self._base.execute(f"SELECT count(*) FROM conversations AS c{where}", values).fetchone()[0])
 
-    def listed(self, words: str = "", first: int = 0, most: int = 50) -> list[Listed]:
+    def listed(self, words: str = "", first: int = 0, most: int = 50) -> list[ConversationEntry]:
         """Conversations that hold these words, the last changed first; with none, all. From the `first` on."""
         where, values = _where(words)
         order = (
@@ -297,22 +127,26 @@ class Conversations:
         )
         with self._explained():
             rows = self._base.execute(order, (*values, most, first)).fetchall()
-            return [Listed(n, title, changed, turns, self._snippet(n, words)) for n, title, changed, turns in rows]
+            found = self._snippets([row[0] for row in rows], words)
+        return [ConversationEntry(n, title, changed, turns, found.get(n, "")) for n, title, changed, turns in rows]
 
-    def _snippet(self, conversation: int, words: str) -> str:
+    def _snippets(self, conversations: Sequence[int], words: str) -> dict[int, str]:
+        """Of each conversation, what stands around the words where they stand first."""
         if not words.strip():
-            return ""
-        row = self._base.execute(
-            "SELECT t.prompt, a.text FROM answers AS a JOIN turns AS t ON t.id = a.turn "
-            "WHERE t.conversation = ? AND a.id IN (SELECT rowid FROM found WHERE found MATCH ?) LIMIT 1",
-            (conversation, query(words)),
-        ).fetchone()
-        if row is None:
-            return ""
-        text = " ".join(" ".join(row).split())
-        at = max(0, text.translate(_FOLDED).find(words.split()[0].translate(_FOLDED)))
-        start = max(0, at - SNIPPET // 3)
-        return ("…" if start else "") + text[start : start + SNIPPET]
+            return {}
+        rows = self._base.execute(
+            "SELECT t.conversation, t.prompt, a.text, min(a.id) FROM answers AS a JOIN turns AS t ON t.id = a.turn "
+            f"WHERE t.conversation IN ({', '.join('?' * len(conversations))}) "
+            "AND a.id IN (SELECT rowid FROM found WHERE found MATCH ?) GROUP BY t.conversation",
+            (*conversations, query(words)),
+        ).fetchall()
+        return {number: snippet(f"{prompt} {text}", words) for number, prompt, text, _ in rows}
+
+    def has(self, conversation: int) -> bool:
+        """Whether there is such a conversation."""
+        with self._explained():
+            row = self._base.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation,)).fetchone()
+        return row is not None
 
     def title(self, conversation: int) -> str:
         """Its title; empty if there is no such conversation."""
@@ -343,8 +177,7 @@ class Conversations:
 
     # The index -------------------------------------------------------------------------------------------------------
 
-    def _index_rest(self) -> None:
-        """What a process that was killed has left without."""
+    def _mend(self) -> None:
         with self._transaction():
             for (number,) in self._base.execute("SELECT id FROM answers WHERE indexed < 0").fetchall():
                 self._index(number)

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from charrnn.plain import one_line
 from charrnn.reports import Evaluated, Report, Said, Stepped
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -59,9 +60,9 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def one_line(text: str, width: int = SAMPLE_WIDTH) -> str:
-    """A sample in one line: line ends and control characters as spaces."""
-    return "".join(c if c.isprintable() else " " for c in text)[:width]
+def _sample(text: str) -> str:
+    """As much of it as stands in a line."""
+    return one_line(text)[:SAMPLE_WIDTH]
 
 
 def step_line(report: Stepped) -> str:
@@ -103,7 +104,7 @@ class PlainDisplay:
     def _evaluated(self, report: Evaluated) -> None:
         self.say(f"step {report.step:,}: {report.bits_per_character:.3f} held-out bits a character")
         for temperature, text in report.samples.items():
-            self.say(f"  at {temperature:g}: {one_line(text)}")
+            self.say(f"  at {temperature:g}: {_sample(text)}")
         self._spoke = time.monotonic()
 
 
@@ -153,7 +154,7 @@ class LiveDisplay(PlainDisplay):
                 Text(f"{last.bits_per_character:.3f} bits a character, best {last.best:.3f}  {curve(self._curve)}"),
             )
             for temperature, text in last.samples.items():
-                rows.add_row(f"at {temperature:g}", Text(one_line(text)))
+                rows.add_row(f"at {temperature:g}", Text(_sample(text)))
         return Group(*parts)
 
 

@@ -6,7 +6,7 @@ What cannot be saved does not stop the conversation; `trouble` says why.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from charrnn.chat import Session, Turn
@@ -32,11 +32,11 @@ class Recorder:
         self._conversations = conversations
         self._saved: list[SavedTurn] = []
 
-    def say(self, text: str) -> Iterator[Piece]:
+    def say(self, text: str) -> Generator[Piece, None, None]:
         """Stream an answer, saved at least once a second and at its end."""
         return self._recorded(self.session.say(text), again=False)
 
-    def say_again(self) -> Iterator[Piece]:
+    def say_again(self) -> Generator[Piece, None, None]:
         """Stream another answer to the last prompt."""
         return self._recorded(self.session.say_again(), again=True)
 
@@ -62,57 +62,58 @@ class Recorder:
         self.session.reset()
         self.conversation, self._saved = None, []
 
-    def open(self, conversation: int) -> None:
+    def open(self, conversation: int, saved: list[SavedTurn]) -> None:
         """Go on with a conversation that was saved."""
-        saved = self._try(lambda base: base.turns(conversation)) or []
-        self._take(conversation, saved)
+        self._take(conversation, saved, [turn.standing for turn in saved])
 
     def carry_on(self, other: Recorder) -> None:
         """Go on with the conversation of another model's session."""
         self._take(other.conversation, other._saved, other.session.turns)
 
-    def _take(self, conversation: int | None, saved: list[SavedTurn], turns: list[Turn] | None = None) -> None:
+    def _take(self, conversation: int | None, saved: list[SavedTurn], turns: list[Turn]) -> None:
+        self.session.restore(turns)
         self.conversation, self._saved = conversation, saved
-        self.session.restore(turns if turns is not None else [turn.standing for turn in saved])
 
-    def _recorded(self, pieces: Iterator[Piece], *, again: bool) -> Iterator[Piece]:
+    def _recorded(self, pieces: Iterator[Piece], *, again: bool) -> Generator[Piece, None, None]:
         answer: Turn | None = None
         number, due = None, 0.0
         try:
             for piece in pieces:
-                if answer is None:
+                if answer is None or time.monotonic() > due:
                     answer = self.session.turns[-1]
-                    number = self._begin(answer, again=again)
-                    due = time.monotonic() + SAVE_EVERY
-                elif time.monotonic() > due:
-                    self._save(number, answer)
+                    number = self._save(number, answer, again=again)
                     due = time.monotonic() + SAVE_EVERY
                 yield piece
         finally:
             if answer is not None:
                 answer.place = self.session.place(answer.mode)
-                self._save(number, answer, whole=True)
+                self._save(number, answer, again=again, whole=True)
 
-    def _begin(self, answer: Turn, *, again: bool) -> int | None:
-        """The first piece is there: the number under which the answer is saved."""
+    def _save(self, number: int | None, answer: Turn, *, again: bool, whole: bool = False) -> int | None:
+        """The number under which the answer is saved; None while it cannot be."""
 
-        def begin(base: Conversations) -> int:
-            saved = self._saved[-1] if again and self._saved else None
-            if saved is None or saved.standing not in answer.others:
-                if self.conversation is None:
-                    self.conversation = base.begin(answer.prompt)
-                saved = SavedTurn(base.add_turn(self.conversation, answer), {}, 0)
-            saved.stands = base.add_answer(saved.id, answer)
-            saved.answers[saved.stands] = answer
-            if saved not in self._saved[-1:]:
-                self._saved.append(saved)
-            return saved.stands
+        def save(base: Conversations) -> int:
+            known = self._add(base, answer, again=again) if number is None else number
+            base.save_answer(known, answer, whole=whole)
+            return known
 
-        return self._try(begin)
+        found = self._try(save)
+        return number if found is None else found
 
-    def _save(self, number: int | None, answer: Turn, *, whole: bool = False) -> None:
-        if number is not None:
-            self._try(lambda base: base.save_answer(number, answer, whole=whole))
+    def _add(self, base: Conversations, answer: Turn, *, again: bool) -> int:
+        if self.conversation is not None and not base.has(self.conversation):  # deleted, by another program perhaps
+            self.conversation, self._saved = None, []
+        if self.conversation is None:
+            self.conversation = base.begin(answer.prompt)
+        saved = self._saved[-1] if again and self._saved else None
+        if saved is None or saved.standing not in answer.others:
+            turn, number = base.add(self.conversation, answer)
+            saved = SavedTurn(turn, {}, 0)
+            self._saved.append(saved)
+        else:
+            _, number = base.add(self.conversation, answer, saved.id)
+        saved.answers[number], saved.stands = answer, number
+        return number
 
     def _try(self, work: Callable[[Conversations], T]) -> T | None:
         if self._conversations is None:

@@ -132,11 +132,12 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 
 def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters(tmp_path, monkeypatch):
     monkeypatch.setattr("charrnn.dataset.SUBWORDS_FROM", 20_000)
+    monkeypatch.setattr("charrnn.dataset.ALWAYS_FROM", 40_000)
     rng = random.Random(1)
     characters = [chr(0x4E00 + i) for i in range(300)]
     words = ["".join(rng.choices(characters, k=3)) for _ in range(300)]
     for name, pieces, expected in (("words", words, "subword"), ("verse", characters, "char")):
-        text = "".join(rng.choices(pieces, k=30_000 // len(pieces[0])))
-        for length, kind in ((30_000, expected), (10_000, "char")):
+        text = "".join(rng.choices(pieces, k=50_000 // len(pieces[0])))
+        for length, kind in ((30_000, expected), (10_000, "char"), (45_000, "subword")):
             (tmp_path / f"{name}.txt").write_text("\n".join(textwrap.wrap(text[:length], 60)), encoding="utf-8")
             assert prepare([str(tmp_path / f"{name}.txt")], kind="auto").tokenizer.kind == kind

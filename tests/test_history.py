@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
+from charrnn.database import MIGRATIONS
 from charrnn.errors import HistoryError
-from charrnn.history import MIGRATIONS, Conversations
+from charrnn.history import Conversations
 from tests.conftest import environment
 
 
@@ -29,7 +30,7 @@ def a_turn(prompt="什么是隐藏状态？", answer="它是网络的记忆。",
 def save(base, *turns, conversation=None):
     conversation = base.begin(turns[0].prompt) if conversation is None else conversation
     for turn in turns:
-        base.save_answer(base.add_answer(base.add_turn(conversation, turn), turn), turn, whole=True)
+        base.save_answer(base.add(conversation, turn)[1], turn, whole=True)
     return conversation
 
 
@@ -48,8 +49,8 @@ def test_a_turn_comes_back_as_it_was(base):
     turn = a_turn(changes=changes, drafts=8, characters=8, bits=12.5, seconds=0.25, stopped=False, place=b"\x00\xff")
     other = a_turn(answer="另一个。", began=turn.began - 1)
     conversation = base.begin(turn.prompt)
-    number = base.add_turn(conversation, turn)
-    first, second = base.add_answer(number, other), base.add_answer(number, turn)
+    number, first = base.add(conversation, other)
+    _, second = base.add(conversation, turn, number)
     base.save_answer(second, turn, whole=True)
     (saved,) = base.turns(conversation)
     assert (saved.id, saved.stands) == (number, second)
@@ -268,7 +269,7 @@ def test_an_answer_cut_off_by_a_kill_is_found_after_all(tmp_path):
     path = tmp_path / "c.sqlite"
     base = Conversations(path)
     number = base.begin("问")
-    base.add_answer(base.add_turn(number, a_turn("问")), a_turn("问", "半截"))
+    base.add(number, a_turn("问", "半截"))
     base._base.close()  # as a kill does
     again = Conversations(path)
     assert [item.id for item in again.listed("半截")] == [number]

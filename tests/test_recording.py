@@ -8,6 +8,7 @@ import pytest
 
 import charrnn as package
 from charrnn.config import SamplingConfig
+from charrnn.errors import HistoryError
 from charrnn.export import export
 from charrnn.history import Conversations
 from charrnn.recording import Recorder
@@ -30,7 +31,7 @@ def tokens(pieces, count=60):
 def again(base, model, conversation):
     """The program started anew."""
     recorder = Recorder(model.chat(SAMPLING), base)
-    recorder.open(conversation)
+    recorder.open(conversation, base.turns(conversation))
     return recorder
 
 
@@ -100,6 +101,51 @@ def test_a_streaming_answer_is_saved_as_it_grows(base, writer, monkeypatch):  # 
     assert recorder.session.turns[0].answer.startswith(saved.standing.answer)
     pieces.close()
     assert base.turns(recorder.conversation)[0].standing.answer == recorder.session.turns[0].answer
+
+
+def test_a_place_of_one_model_is_never_gone_to_by_another(base, talker, writer):  # noqa: F811
+    """Reopened, so that the answer's place was gone to; then read by another model, and by the first again."""
+    recorder = Recorder(talker.chat(SAMPLING), base)
+    recorder.session.mode = "continue"
+    tokens(recorder.say("床前"))
+    reopened = again(base, talker, recorder.conversation)
+    other, back = Recorder(writer.chat(SAMPLING), base), Recorder(talker.chat(SAMPLING), base)
+    other.carry_on(reopened)
+    expected = writer.stream()
+    expected.read_text("床前")
+    expected.read(writer.tokenizer.encode(recorder.session.turns[0].answer))
+    assert abs(other.session._streams["continue"].logits - expected.logits).max() < 1e-4
+    back.carry_on(other)
+    back.session.mode = recorder.session.mode
+    assert tokens(back.say("，")) == tokens(recorder.say("，"))
+
+
+def test_a_conversation_deleted_meanwhile_begins_anew(base, talker):  # noqa: F811
+    recorder = Recorder(talker.chat(SAMPLING), base)
+    tokens(recorder.say("3加一是几"))
+    base.delete(recorder.conversation)
+    other = Conversations(base.path, first=False)
+    number = other.begin("别的")
+    other.close()
+    tokens(recorder.say("再说一次"))
+    assert recorder.trouble is None
+    assert recorder.conversation not in (1, number)
+    assert [turn.standing.prompt for turn in base.turns(recorder.conversation)] == ["再说一次"]
+
+
+def test_what_could_not_be_saved_at_first_is_saved_later(base, talker, monkeypatch):  # noqa: F811
+    recorder = Recorder(talker.chat(SAMPLING), base)
+    real, calls = base.begin, []
+
+    def begin(prompt):
+        calls.append(prompt)
+        if len(calls) == 1:
+            raise HistoryError("locked")
+        return real(prompt)
+
+    monkeypatch.setattr(base, "begin", begin)
+    found = tokens(recorder.say("3加一是几"))
+    assert base.turns(recorder.conversation)[0].standing.tokens.tolist() == found
 
 
 def test_another_model_reads_the_conversation_anew(base, talker, writer):  # noqa: F811

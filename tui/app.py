@@ -132,7 +132,7 @@ class ChatApp(App[None]):
             self._chat.notice(words["not_saved"])
             return
         try:
-            with closing(Conversations(self._backend.conversations, check=False)) as conversations:
+            with closing(Conversations(self._backend.conversations, first=False)) as conversations:
                 files = export(conversations, number, Path(), self._chat.language)
         except HistoryError as error:
             self._chat.notice(str(error))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from charrnn.catalogue import Listed
+    from charrnn.catalogue import ModelEntry
     from charrnn.chat import Session
 
 
 @dataclass(frozen=True)
 class Backend:
-    """All are called once the screen stands."""
+    """The functions are called once the screen stands."""
 
     open_session: Callable[[Path | None], Session]
     """A session with the model of a folder; of None with the one that was asked for at the start. In a thread."""
@@ -25,5 +25,5 @@ class Backend:
     """The file of what was set in the app; with None it is not kept."""
     copied: Path | None = None
     """Where what is copied goes as well, for terminals that take no clipboard."""
-    find_models: Callable[[], Sequence[Listed]] = list
+    find_models: Callable[[], Sequence[ModelEntry]] = list
     """The models there are."""

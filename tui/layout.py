@@ -74,7 +74,7 @@ class Layout:
             self._lay_out(block)
 
     def find(self, line: Line) -> int:
-        """The number of the line that now holds the beginning of one from before."""
+        """The number of the line that now holds the beginning of one from before, which has a block."""
         return next((n for n, x in enumerate(self.lines) if x.block is line.block and x.end > line.start), 0)
 
     def _lay_out(self, block: Block) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from charrnn.chat import Mode, Session, Turn, alternatives
-from charrnn.errors import CharRNNError, HistoryError
+from charrnn.chat import Mode, Turn, alternatives
+from charrnn.errors import CharRNNError
 from tui.backend import Backend
+from tui.events import Began, Chosen, Damaged, Ended, Event, Failed, Opened, Refused, Shown, TakenBack, Trouble, Wrote
 
 if TYPE_CHECKING:
     from charrnn.generation import Piece
-    from charrnn.history import Conversations
+    from charrnn.history import Conversations, SavedTurn
     from charrnn.recording import Recorder
 
 WAITING_PIECES = 256
@@ -24,97 +25,36 @@ PACE = 80.0  # characters a second on screen: a small model writes thousands, wh
 LAST_WORDS = 2.0  # seconds for saving, at the end
 
 
-class Opened(NamedTuple):
-    """The model is there."""
-
-    session: Session
-
-
-class Failed(NamedTuple):
-    """A model could not be opened, and why."""
-
-    why: str
-
-
-class Shown(NamedTuple):
-    """A conversation, to be shown from its beginning."""
-
-    title: str
-    turns: list[Turn]
-
-
-class Began(NamedTuple):
-    """An answer begins; `again` in the place of the last one."""
-
-    run: int
-    mode: Mode
-    prompt: str
-    again: bool
-
-
-class Wrote(NamedTuple):
-    """The answer grew."""
-
-    run: int
-    text: str
-
-
-class Ended(NamedTuple):
-    """The answer is over: its turn, and what went wrong, if anything did."""
-
-    run: int
-    turn: Turn | None
-    error: str | None
-
-
-class Chosen(NamedTuple):
-    """Another answer stands in the place of the last one."""
-
-    turn: Turn
-
-
-class TakenBack(NamedTuple):
-    """The last turn is gone; `edited`: another is on its way."""
-
-    turn: Turn
-    edited: bool
-
-
-class Damaged(NamedTuple):
-    """The database was damaged, and where it was put."""
-
-    where: Path
-
-
-class Trouble(NamedTuple):
-    """Something for the person to know."""
-
-    text: str
-
-
-Event = Opened | Failed | Shown | Began | Wrote | Ended | Chosen | TakenBack | Damaged | Trouble
-
-
 class Talker:
-    """Runs are numbered from 1; stopping names the last one meant, so that what is queued behind it is not hit."""
+    """Runs are numbered from 1; stopping names the last one meant, so that what is queued behind it is not hit.
+
+    Conversations on screen are numbered, too: an event comes with the number of the one it belongs to.
+    """
 
     def __init__(self, backend: Backend, pace: float = PACE) -> None:
         self.pace = pace  # 0: as fast as it comes
         # Bounded: the model waits for the screen, so a new temperature shows at once and memory stays flat.
-        self.events: queue.Queue[Event] = queue.Queue(WAITING_PIECES)
+        self.events: queue.Queue[tuple[int, Event]] = queue.Queue(WAITING_PIECES)
+        self.shown = 0  # conversations that have been on screen
         self._backend = backend
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[int, Callable[[], None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._job = 0  # the conversation that the present job belongs to
         self._conversations: Conversations | None = None
         self._recorder: Recorder | None = None
+        self._waiting: tuple[int, list[SavedTurn]] | None = None  # a conversation that no model has read yet
+        self._failure = ""
         self._temperature: float | None = None
+        self._remembers: bool | None = None
         self._trouble: str | None = None
         self._stopped = 0
         self._runs = 0
 
     @property
     def conversation(self) -> int | None:
-        """The number of the conversation, if it is saved."""
+        """The number of the conversation in the database, if it is saved."""
+        if self._waiting is not None:
+            return self._waiting[0]
         return None if self._recorder is None else self._recorder.conversation
 
     def start(self) -> None:
@@ -123,57 +63,52 @@ class Talker:
 
     def close(self) -> None:
         """Stop, and wait until what was written is saved."""
-        self.stop(self._runs)
+        self.stop()
         self._jobs.put(None)
         end = time.monotonic() + LAST_WORDS
         while self._thread.is_alive() and time.monotonic() < end:
-            self._drain()  # it may be waiting for room
+            while not self.events.empty():  # it may be waiting for room
+                self.events.get_nowait()
             self._thread.join(0.01)
-
-    def _drain(self) -> None:
-        while not self.events.empty():
-            self.events.get_nowait()
 
     # From the screen -------------------------------------------------------------------------------------------------
 
     def say(self, mode: Mode, prompt: str, *, instead: bool = False) -> int:
         """Ask, or continue, after all that was asked before, or instead of the last turn; the number of the run."""
-        run = self._new_run()
-        self._jobs.put(lambda: self._say(run, mode, prompt, instead=instead))
-        return run
+        return self._run(lambda run: self._say(run, mode, prompt, instead=instead))
 
     def say_again(self) -> int:
         """Answer the last prompt once more; the number of the run."""
-        run = self._new_run()
-        self._jobs.put(lambda: self._say_again(run))
-        return run
+        return self._run(self._say_again)
 
     def choose(self, step: int) -> None:
         """The answer to the last prompt that was given so many after, or before, the one that stands."""
-        self._jobs.put(lambda: self._choose(step))
+        self._put_job(lambda: self._choose(step))
 
     def take_back(self) -> None:
         """Forget the last turn."""
-        self._jobs.put(lambda: self._take_back(edited=False))
+        self._put_job(lambda: self._take_back(edited=False))
 
     def reset(self) -> None:
         """Stop everything and begin a new conversation."""
-        self.stop(self._runs)
-        self._jobs.put(lambda: self._recorder.reset() if self._recorder else None)
+        self.stop()
+        self.shown += 1
+        self._put_job(self._reset)
 
     def open(self, conversation: int) -> None:
         """Stop everything and go on with a conversation that was saved."""
-        self.stop(self._runs)
-        self._jobs.put(lambda: self._show(conversation))
-        self._jobs.put(lambda: self._go_on(conversation))
+        self.stop()
+        self.shown += 1
+        self._put_job(lambda: self._show(conversation))
+        self._put_job(self._go_on)
 
     def switch(self, model: Path) -> None:
         """Go on with another model."""
-        self._jobs.put(lambda: self._open(model))
+        self._put_job(lambda: self._open(model))
 
-    def stop(self, run: int) -> None:
-        """Stop this run and those before it."""
-        self._stopped = max(self._stopped, run)
+    def stop(self, run: int | None = None) -> None:
+        """Stop this run and those before it; with none, all there are."""
+        self._stopped = max(self._stopped, self._runs if run is None else run)
 
     def set_temperature(self, temperature: float) -> None:
         """From the next character on; before the model is there, from its first."""
@@ -184,127 +119,159 @@ class Talker:
 
     def set_memory(self, remembers: bool) -> None:
         """From the next character on."""
+        self._remembers = remembers
         if self._recorder is not None:
             self._recorder.session.remembers = remembers
 
-    def _new_run(self) -> int:
+    def _run(self, work: Callable[[int], None]) -> int:
         self._runs += 1
-        return self._runs
+        run = self._runs
+        self._put_job(lambda: work(run))
+        return run
+
+    def _put_job(self, job: Callable[[], None]) -> None:
+        self._jobs.put((self.shown, job))
 
     # In the thread ---------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        latest = self._open_conversations()
-        if latest is not None:
-            self._show(latest)
-        self._open(None)
-        if latest is not None:
-            self._go_on(latest)
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except Exception as error:
-                self.events.put(Trouble(_explain(error)))
+        for job in (self._open_conversations, lambda: self._open(None), self._go_on):
+            self._do(job)
+        while (given := self._jobs.get()) is not None:
+            self._job, job = given
+            self._do(job)
         if self._conversations is not None:
             self._conversations.close()
 
-    def _open_conversations(self) -> int | None:
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Exception as error:
+            self._tell(Trouble(_explain(error)))
+        trouble = None if self._recorder is None else self._recorder.trouble
+        if trouble is not None and trouble != self._trouble:
+            self._tell(Trouble(trouble))
+        self._trouble = trouble
+
+    def _tell(self, event: Event) -> None:
+        self.events.put((self._job, event))
+
+    def _open_conversations(self) -> None:
         """The database, and the conversation to go on with: of two apps only the first goes on with the last one."""
         if self._backend.conversations is None:
-            return None
+            return
         from charrnn.history import Conversations
 
-        try:
-            self._conversations = Conversations(self._backend.conversations)
-            if self._conversations.set_aside is not None:
-                self.events.put(Damaged(self._conversations.set_aside))
-            return self._conversations.latest() if self._conversations.claim() else None
-        except HistoryError as error:
-            self.events.put(Trouble(str(error)))
-            return None
+        self._conversations = Conversations(self._backend.conversations)
+        if self._conversations.set_aside is not None:
+            self._tell(Damaged(self._conversations.set_aside))
+        latest = self._conversations.latest() if self._conversations.claim() else None
+        if latest is not None:
+            self._show(latest)
 
     def _open(self, model: Path | None) -> None:
         try:
             session = self._backend.open_session(model)
-        except Exception as error:
-            self.events.put(Failed(_explain(error)))
-            return
-        from charrnn.recording import Recorder
+            from charrnn.recording import Recorder
 
-        before, self._recorder = self._recorder, Recorder(session, self._conversations)
-        if before is not None:
-            session.sampling = before.session.sampling
-            session.remembers = before.session.remembers and session.has_memory
-            self._recorder.carry_on(before)
+            recorder = Recorder(session, self._conversations)
+            if self._recorder is not None:
+                session.sampling = self._recorder.session.sampling
+                recorder.carry_on(self._recorder)
+        except Exception as error:
+            self._failure = _explain(error)
+            self._tell(Failed(self._failure))
+            return
+        self._recorder = recorder
         if self._temperature is not None:
             self.set_temperature(self._temperature)
-        self.events.put(Opened(session))
+        if self._remembers is not None:
+            session.remembers = self._remembers and session.has_memory
+        self._tell(Opened(session))
+        self._go_on()
 
     def _show(self, conversation: int) -> None:
         if self._conversations is not None:
-            turns = [turn.standing for turn in self._conversations.turns(conversation)]
-            self.events.put(Shown(self._conversations.title(conversation), turns))
+            saved = self._conversations.turns(conversation)
+            self._waiting = conversation, saved
+            self._tell(Shown([turn.standing for turn in saved]))
 
-    def _go_on(self, conversation: int) -> None:
+    def _go_on(self) -> None:
+        """The model reads the conversation that is on screen."""
+        if self._recorder is not None and self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._recorder.open(*waiting)
+
+    def _reset(self) -> None:
+        self._waiting = None
         if self._recorder is not None:
-            self._recorder.open(conversation)
+            self._recorder.reset()
 
     def _say(self, run: int, mode: Mode, prompt: str, *, instead: bool) -> None:
-        if self._recorder is None or run <= self._stopped:
+        if run <= self._stopped:
             return
-        if instead:
-            self._take_back(edited=True)
+        try:
+            if self._recorder is None:
+                raise CharRNNError(self._failure)
+            if instead:
+                self._take_back(edited=True)
+        except CharRNNError as error:
+            self._tell(Refused(run, prompt, str(error)))
+            return
         session = self._recorder.session
         session.mode = mode if session.can_chat else "continue"
-        self._answer(Began(run, session.mode, prompt, again=False), self._recorder, self._recorder.say(prompt))
+        self._answer(Began(run, session.mode, prompt, again=False), self._recorder.say(prompt))
 
     def _say_again(self, run: int) -> None:
-        if self._recorder is None or run <= self._stopped or not self._recorder.session.turns:
-            return
-        last = self._recorder.session.turns[-1]
-        self._answer(Began(run, last.mode, last.prompt, again=True), self._recorder, self._recorder.say_again())
+        last = self._last()
+        if last is not None and self._recorder is not None and run > self._stopped:
+            self._answer(Began(run, last.mode, last.prompt, again=True), self._recorder.say_again())
 
-    def _answer(self, began: Began, recorder: Recorder, pieces: Iterator[Piece]) -> None:
-        self.events.put(began)
+    def _last(self) -> Turn | None:
+        turns = [] if self._recorder is None else self._recorder.session.turns
+        return turns[-1] if turns else None
+
+    def _answer(self, began: Began, pieces: Generator[Piece, None, None]) -> None:
+        before = self._last()
+        self._tell(began)
         error, due = None, time.monotonic()
         try:
             for piece in pieces:
                 if piece.text:
-                    self.events.put(Wrote(began.run, piece.text))
+                    self._tell(Wrote(began.run, piece.text))
                     due = self._wait(due, len(piece.text))
-                if began.run <= self._stopped:
+                # A continuation has no end of its own, so what is asked for after it ends it.
+                if began.run <= self._stopped or (began.mode == "continue" and began.run < self._runs):
                     break
+            pieces.close()  # and so saved, before the end is told
         except Exception as caught:
             error = _explain(caught)
-        del pieces  # closed, and so saved, before the end is told
-        turns = recorder.session.turns
-        self.events.put(Ended(began.run, turns[-1] if turns else None, error))
-        if recorder.trouble != self._trouble:
-            self._trouble = recorder.trouble
-            if self._trouble is not None:
-                self.events.put(Trouble(self._trouble))
+        turn = self._last()
+        if turn is before and began.again and turn is not None:  # the old answer stands
+            self._tell(Chosen(turn))
+        self._tell(Ended(began.run, None if turn is before and not began.again else turn, error))
 
     def _choose(self, step: int) -> None:
-        if self._recorder is None or not self._recorder.session.turns:
+        last = self._last()
+        if last is None or self._recorder is None:
             return
-        last = self._recorder.session.turns[-1]
-        all_of_them = alternatives(last)
-        place = next(n for n, turn in enumerate(all_of_them) if turn is last) + step
-        if 0 <= place < len(all_of_them):
-            self._recorder.choose(all_of_them[place])
-            self.events.put(Chosen(all_of_them[place]))
+        answers = alternatives(last)
+        place = answers.index(last) + step
+        if 0 <= place < len(answers):
+            self._recorder.choose(answers[place])
+            self._tell(Chosen(answers[place]))
 
     def _take_back(self, *, edited: bool) -> None:
-        if self._recorder is not None and self._recorder.session.turns:
-            self.events.put(TakenBack(self._recorder.take_back(), edited))
+        if self._recorder is not None and self._last() is not None:
+            self._tell(TakenBack(self._recorder.take_back(), edited))
 
     def _wait(self, due: float, characters: int) -> float:
         """Sleep until so many characters are due; when the next ones are."""
-        if not self.pace:
+        pace, now = self.pace, time.monotonic()
+        if not pace:
             return due
-        now = time.monotonic()
         time.sleep(max(0.0, due - now))
-        return max(due, now) + characters / self.pace
+        return max(due, now) + characters / pace
 
 
 def _explain(error: Exception) -> str:

@@ -57,7 +57,7 @@ def fill(path: Path, conversations: int) -> Path:
     base = Conversations(path)
     for n in range(conversations):
         turn = turn_of(f"第{n}个问题", text_of(200))
-        base.save_answer(base.add_answer(base.add_turn(base.begin(turn.prompt), turn), turn), turn, whole=True)
+        base.save_answer(base.add(base.begin(turn.prompt), turn)[1], turn, whole=True)
     base.close()
     return path
 

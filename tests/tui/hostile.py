@@ -28,7 +28,7 @@ def main(folder: Path) -> int:
         turn.write("旧答" + HOSTILE)
         number = base.begin(title[:20])
         base.rename(number, title)
-        base.save_answer(base.add_answer(base.add_turn(number, turn), turn), turn, whole=True)
+        base.save_answer(base.add(number, turn)[1], turn, whole=True)
     base.close()
     session = ScriptedSession(["新答" + HOSTILE + "完了", ModelError("错" + HOSTILE)])
     session.title = "名" + HOSTILE

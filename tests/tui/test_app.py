@@ -270,11 +270,14 @@ async def test_a_model_that_cannot_be_opened_is_said_and_the_app_stays():
         arrive.set()
         await app.until(lambda: "models/x: damaged" in app.notice)
         assert app.state == STRINGS["zh"]["failed"]
+        box = app.screen.query_one(PromptBox)
+        await app.until(lambda: box.text == "早发的")  # nothing that was typed is lost
+        assert not app.screen.query_one("#waiting").display
         await app.pilot.press("escape")
+        box.clear()
         await app.send("又一条")
-        await app.pilot.pause()
-        assert "models/x: damaged" in app.notice
-        assert app.screen.query_one(PromptBox).text == "又一条"
+        await app.until(lambda: "models/x: damaged" in app.notice)
+        assert box.text == "又一条"
         await app.pilot.press("ctrl+q")
     assert app.pilot.app.return_code == 1
 
@@ -351,6 +354,25 @@ async def test_everything_fits(size, language):
             for name in ("#hints", "#title"):
                 width = app.screen.query_one(name).size.width
                 assert cell_len(app.static(name)) <= width
+
+
+EDGES = "双宽字👩‍👩‍👧‍👦家庭é́组合שלום右起e\u0301尾🇨🇳旗ａｂ，。“引”" * 3
+
+
+async def test_wide_characters_at_every_edge():
+    """At sixteen widths, in the conversation, the box, and while it grows: no half character, no line too long."""
+    session = ScriptedSession([EDGES])
+    async with Opening(session, size=(36, 24)) as app:
+        await app.send(EDGES)
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        app.screen.query_one(PromptBox).insert(EDGES)
+        for width in range(20, 36):
+            await app.pilot.resize_terminal(width, 60)
+            await app.pilot.pause()
+            strips = app.screen._compositor.render_strips(app.pilot.app.size)
+            assert [strip.cell_length for strip in strips] == [width] * 60
+            shown = "".join("".join(line.strip(" ▌▍") for line in app.lines().split("\n")).split())
+            assert shown.count("".join(EDGES.split())) == 2
 
 
 async def test_resizing_keeps_the_readers_place():
@@ -501,9 +523,16 @@ async def test_the_last_turn_is_edited():
         box = app.screen.query_one(PromptBox)
         await app.pilot.press("f4")
         assert box.text == "二"
-        assert app.notice == STRINGS["zh"]["editing"]
+        assert box.border_title == STRINGS["zh"]["editing"]
         await app.pilot.press("escape")
-        assert box.text == app.notice == ""
+        assert box.text == ""
+        assert not box.border_title
+        await app.type("没写完的")
+        await app.pilot.press("f4")
+        assert box.text == "二"
+        await app.pilot.press("escape")
+        assert box.text == "没写完的"
+        box.clear()
         await app.pilot.press("f4")
         await app.type("改")
         await app.pilot.press("enter")
@@ -556,3 +585,70 @@ async def test_notices_do_not_swallow_what_is_written():
         await app.pilot.press("escape")
         await app.until(lambda: app.ready and "已停止" in app.transcript)
         assert f"写{session.turns[0].answer}\n" in app.transcript
+
+
+async def test_a_question_that_never_came_to_a_turn_is_taken_off_the_screen():
+    session = ScriptedSession(["甲。", ModelError("记忆坏了"), "乙。"])
+    async with Opening(session) as app:
+        await app.send("一")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.send("二")
+        await app.until(lambda: "记忆坏了" in app.transcript)
+        assert "二" not in app.transcript
+        await app.pilot.press("f8")
+        await app.until(lambda: session.turns == [])
+        assert "甲" not in app.transcript
+        assert app.screen.query_one(PromptBox).text == "一"
+
+
+async def test_continuations_that_were_queued_end_one_another():
+    session, arrive = ScriptedSession([ENDLESS, ENDLESS]), threading.Event()
+
+    def open_late(_):
+        arrive.wait()
+        return session
+
+    async with Opening(open_late) as app:
+        await app.pilot.press("ctrl+t")
+        await app.send("一")
+        await app.send("二")
+        arrive.set()
+        await app.until(lambda: len(session.turns) == 2 and session.turns[1].characters > 100)
+        await app.pilot.press("escape")
+        await app.until(lambda: app.ready and app.transcript.count("已停止") == 2)
+
+
+async def test_what_belongs_to_a_conversation_that_was_left_is_not_shown():
+    session = ScriptedSession(["甲。", "乙。"])
+    async with Opening(session) as app:
+        await app.until(lambda: app.ready)
+        app.screen.query_one(PromptBox).insert("一")
+        app.screen.query_one(PromptBox)._send()
+        await app.pilot.pause(0)
+        app.screen.action_new_conversation()
+        await app.until(lambda: session.resets == 1)
+        await app.pilot.pause(0.1)
+        assert app.transcript == STRINGS["zh"]["welcome"]
+        await app.send("二")
+        await app.until(lambda: (app.ready and "乙。" in app.transcript) or "甲。" in app.transcript)
+
+
+async def test_full_speed_in_mid_answer():
+    session = ScriptedSession(["字" * 3000])
+    async with Opening(session, pace=400) as app:
+        await app.send("写")
+        for _ in range(8):
+            await app.pilot.pause(0.02)
+            app.screen.action_switch_pace()
+        app.screen.talker.pace = 0
+        await app.until(lambda: app.ready and "3,000 字" in app.transcript)
+        assert "Error" not in app.transcript
+
+
+async def test_what_was_copied_is_pasted_without_what_steers():
+    session = ScriptedSession(["甲\x1b[31m\u202e\ud800乙"])
+    async with Opening(session) as app:
+        await app.send("问")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.pilot.press("f9", "ctrl+v")
+        assert app.screen.query_one(PromptBox).text == "甲[31m?乙"

@@ -14,7 +14,7 @@ import pytest
 from textual.color import Color
 from textual.screen import ModalScreen
 
-from charrnn.catalogue import Listed, Measured
+from charrnn.catalogue import Measured, ModelEntry
 from charrnn.errors import ModelError
 from tests.tui.scripted import ScriptedSession
 from tests.tui.test_app import Opening
@@ -28,9 +28,9 @@ ANSWER = (
     "隐藏状态是网络的记忆：它每读一个字就更新一次，把读过的东西压成一个向量。Emoji 👩‍👩‍👧 也行，é 也行，שלום 也行。"
 )
 MODELS = [
-    Listed(Path("p"), "附带的模型", True, "mingru 2 × 256", "corpus", 1_234_567, True, 7.31, 6.2, 15_900_000, 900,
+    ModelEntry(Path("p"), "附带的模型", True, "mingru 2 × 256", "corpus", 1_234_567, True, 7.31, 6.2, 15_900_000, 900,
            False, (Measured(100, 8.0, ""), Measured(900, 7.31, "样本"))),
-    Listed(Path("models/novel"), "novel", False, "gru 1 × 256", "novel.txt", 98_765, False, None, None, 9_000_000,
+    ModelEntry(Path("models/novel"), "novel", False, "gru 1 × 256", "novel.txt", 98_765, False, None, None, 9_000_000,
            5000, True, tuple(Measured(n * 100, 9 - n / 3, f"第{n}次的样本，写得还不太通顺。") for n in range(1, 9))),
 ]  # fmt: skip
 

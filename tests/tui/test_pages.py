@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -33,7 +34,7 @@ def fill(file, prompts, answer="答案。"):
         turn = Turn("chat", prompt, [Change(0, 0, SamplingConfig(seed=3), False)], "m", 1.0, stopped=False)
         turn.write(answer)
         numbers.append(base.begin(prompt))
-        base.save_answer(base.add_answer(base.add_turn(numbers[-1], turn), turn), turn, whole=True)
+        base.save_answer(base.add(numbers[-1], turn)[1], turn, whole=True)
     base.close()
     return numbers
 
@@ -204,6 +205,59 @@ async def test_a_damaged_database_is_said(file):
     file.write_bytes(b"junk" * 1000)
     async with Opening(ScriptedSession([]), conversations=file) as app:
         await app.until(lambda: "damaged-" in app.notice)
+
+
+async def test_a_damaged_answer_is_said_and_the_chat_goes_on(file):
+    fill(file, ["旧的"])
+    base = Conversations(file)
+    base._base.execute("UPDATE answers SET record = '{}'")
+    base.close()
+    async with Opening(ScriptedSession(["好。"]), conversations=file) as app:
+        await app.until(lambda: "damaged" in app.notice and app.ready)
+        await app.send("新的")
+        await app.until(lambda: app.ready and "好。\n" in app.transcript)
+    assert prompts_of(file, 2) == ["新的"]
+
+
+async def test_the_conversation_on_screen_deleted_before_the_model_is_there(file):
+    fill(file, ["旧的"])
+    arrive = threading.Event()
+
+    def open_late(_):
+        arrive.wait()
+        return ScriptedSession(["好。"])
+
+    async with Opening(open_late, conversations=file) as app:
+        await app.until(lambda: "旧的" in app.transcript)
+        await app.pilot.press("f2")
+        await app.pilot.pause()
+        await app.pilot.press("f8", "f8", "escape")
+        await app.until(lambda: app.transcript == STRINGS["zh"]["welcome"])
+        arrive.set()
+        await app.send("新的")
+        await app.until(lambda: app.ready and "好。\n" in app.transcript)
+        assert app.notice == ""
+    assert prompts_of(file, 2) == ["新的"]
+
+
+async def test_the_first_model_fails_and_another_goes_on_with_the_conversation(file):
+    fill(file, ["旧的"])
+    shipped, session = describe(charrnn.load().path), ScriptedSession(["好。"])
+
+    def opener(path):
+        if path is None:
+            raise charrnn.ModelError("坏了")
+        return session
+
+    async with Opening(opener, conversations=file, find_models=lambda: [shipped]) as app:
+        await app.until(lambda: app.notice == "坏了" and "旧的" in app.transcript)
+        await app.pilot.press("ctrl+l")
+        await app.pilot.pause()
+        await app.pilot.press("enter")
+        await app.until(lambda: app.ready)
+        await app.send("新的")
+        await app.until(lambda: app.ready and "好。\n" in app.transcript)
+    assert prompts_of(file, 1) == ["旧的", "新的"]
 
 
 async def test_without_a_database_it_is_said(tmp_path):

@@ -30,4 +30,5 @@ class AskScreen(ModalScreen[str | None]):
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Enter."""
-        self.dismiss(message.value)
+        if self.is_current:
+            self.dismiss(message.value)

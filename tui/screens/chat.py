@@ -14,22 +14,23 @@ from textual.widgets import Static
 from charrnn.chat import Mode, Session
 from charrnn.plain import encodable, one_line, plain
 from tui.backend import Backend
-from tui.strings import STRINGS, Language
-from tui.talker import (
-    PACE,
+from tui.events import (
     Began,
     Chosen,
     Damaged,
     Ended,
     Event,
     Failed,
+    OfConversation,
     Opened,
+    Refused,
     Shown,
     TakenBack,
-    Talker,
     Trouble,
     Wrote,
 )
+from tui.strings import STRINGS, Language
+from tui.talker import PACE, Talker
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
@@ -71,8 +72,7 @@ class ChatScreen(Screen[None]):
         self._mode: Mode = "chat"
         self._waiting: list[tuple[int, str]] = []  # runs asked for and not begun
         self._run = 0  # the run that is on screen
-        self._again = False  # whether it takes the place of another answer
-        self._editing = False  # what is sent next takes the place of the last turn
+        self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
 
     @property
     def words(self) -> dict[str, str]:
@@ -125,9 +125,11 @@ class ChatScreen(Screen[None]):
         texts: list[str] = []
         for _ in range(self.talker.events.qsize()):
             try:
-                event = self.talker.events.get_nowait()
+                shown, event = self.talker.events.get_nowait()
             except queue.Empty:
                 break
+            if shown < self.talker.shown and isinstance(event, OfConversation):
+                continue  # it belongs to a conversation that was left
             if isinstance(event, Wrote):
                 if event.run == self._run:
                     texts.append(event.text)
@@ -152,26 +154,32 @@ class ChatScreen(Screen[None]):
                     self.notice(self.words["cannot_chat"])
             case Failed(why):
                 self.failed = why if self.session is None else None
-                self._waiting.clear()
                 self.notice(why)
-            case Shown(_, turns):
+            case Shown(turns):
                 conversation.show(turns, self.words)
-                self._mode = turns[-1].mode if turns else self._mode
+                if turns and (self.session is None or self.session.can_chat):
+                    self._mode = turns[-1].mode
             case Began():
                 self._begin(event)
             case Ended(run, turn, error) if run == self._run:
-                conversation.end(turn if error is None else None, self.words)
-                if error is not None and turn is not None and self._again:
-                    conversation.replace_last(turn, self.words)
+                if error is None:
+                    conversation.end(turn, self.words)
+                elif turn is None:
+                    conversation.drop_last()
+                else:
+                    conversation.end(None, self.words)
                 if error is not None:
                     conversation.add("error", error)
+            case Refused(run, prompt, why):
+                self._begun(run)
+                self._offer(prompt)
+                self.notice(why)
             case Chosen(turn):
                 conversation.replace_last(turn, self.words)
             case TakenBack(turn, edited):
                 conversation.drop_last()
-                box = self.query_one(PromptBox)
-                if not edited and not box.text:
-                    box.put(turn.prompt)
+                if not edited:
+                    self._offer(turn.prompt)
             case Damaged(where):
                 self.notice(self.words["damaged"].format(where))
             case Trouble(text):
@@ -181,12 +189,21 @@ class ChatScreen(Screen[None]):
         self._show_status()
 
     def _begin(self, event: Began) -> None:
-        self._waiting = [(n, text) for n, text in self._waiting if n > event.run]
+        self._begun(event.run)
         conversation = self.query_one(Conversation)
         if event.again:
             conversation.drop_last()
         conversation.begin(event.mode, event.prompt)
-        self._run, self._again = event.run, event.again
+        self._run = event.run
+
+    def _begun(self, run: int) -> None:
+        self._waiting = [(n, text) for n, text in self._waiting if n > run]
+
+    def _offer(self, prompt: str) -> None:
+        """A prompt back into the box, unless there is something else in it."""
+        box = self.query_one(PromptBox)
+        if not box.text:
+            box.put(prompt)
 
     # What the person does --------------------------------------------------------------------------------------------
 
@@ -199,8 +216,8 @@ class ChatScreen(Screen[None]):
             self.query_one(PromptBox).put(message.text)
             return
         self.talker.stop(self._run)
-        run = self.talker.say(self._mode, message.text, instead=self._editing)
-        self._editing = False
+        run = self.talker.say(self._mode, message.text, instead=self._draft is not None)
+        self._end_editing()
         self._waiting.append((run, message.text))
         self.query_one(Conversation).follow()
         self._show_status()
@@ -220,16 +237,14 @@ class ChatScreen(Screen[None]):
     def action_stop(self) -> None:
         """Stop what is being written and what waits; the text so far stays."""
         self.notice("")
-        if self._editing:
-            self._editing = False
-            self.query_one(PromptBox).clear()
-        self.talker.stop(max([self._run, *(run for run, _ in self._waiting)]))
+        self._end_editing()
+        self.talker.stop()
         self._waiting.clear()
         self._show_status()
 
     def action_again(self) -> None:
         """Another answer to the last prompt."""
-        if self.session is not None and self.session.turns:
+        if self.query_one(Conversation).last_prompt is not None:
             self.action_stop()
             self.talker.say_again()
 
@@ -240,23 +255,32 @@ class ChatScreen(Screen[None]):
 
     def action_edit(self) -> None:
         """The last prompt into the box; what is sent then takes its place."""
-        if self.session is not None and self.session.turns:
+        prompt, box = self.query_one(Conversation).last_prompt, self.query_one(PromptBox)
+        if prompt is not None and self._draft is None:
             self.action_stop()
-            self.query_one(PromptBox).put(self.session.turns[-1].prompt)
-            self._editing = True
-            self.notice(self.words["editing"])
+            self._draft = box.text
+            box.put(prompt)
+            box.border_title = self.words["editing"]
+
+    def _end_editing(self) -> None:
+        """What was in the box before comes back."""
+        if self._draft is not None:
+            box = self.query_one(PromptBox)
+            box.put(self._draft)
+            box.border_title, self._draft = None, None
 
     def action_take_back(self) -> None:
         """The last turn away, its prompt into the box."""
-        if self.session is not None and self.session.turns:
+        if self.query_one(Conversation).last_prompt is not None:
             self.action_stop()
             self.talker.take_back()
 
     def action_copy_answer(self) -> None:
         """The answer that stands, or is being written, to the clipboard, and to a file for terminals without one."""
-        if self.session is None or not self.session.turns:
+        turns = [] if self.session is None else self.session.turns[-1:]
+        if not turns:
             return
-        answer = encodable(self.session.turns[-1].answer)
+        answer = encodable(turns[0].answer)
         self.app.copy_to_clipboard(answer)
         said, copied = self.words["copied"].format(f"{len(answer):,}"), self._backend.copied
         if copied is not None:
@@ -305,7 +329,6 @@ class ChatScreen(Screen[None]):
 
     def _leave_conversation(self) -> None:
         self.action_stop()
-        self._run = 0  # what still comes of the old one is not shown
         self.query_one(Conversation).clear()
 
     def action_switch_pace(self) -> None:
@@ -320,29 +343,9 @@ class ChatScreen(Screen[None]):
 
     def _show_status(self) -> None:
         words = self.words
-        self.query_one(Status).show(self._title(), self._state())
+        self.query_one(Status).show(words, self._mode, self.session, self.failed, writing=self.writing)
         waiting = self.query_one("#waiting", Static)
         waiting.display = bool(self._waiting)
         if self._waiting:
             waiting.update("\n".join(f"… {one_line(text)}" for _, text in self._waiting[-3:]))
         self.query_one(PromptBox).placeholder = words["ask_here" if self._mode == "chat" else "continue_here"]
-
-    def _title(self) -> str:
-        words, session = self.words, self.session
-        parts = ["charrnn"] if session is None else ["charrnn", one_line(session.title)]
-        parts.append(words[self._mode])
-        if session is not None and session.remembers:
-            parts.append(words["memory"])
-        return " · ".join(parts)
-
-    def _state(self) -> str:
-        words = self.words
-        if self.failed is not None:
-            return words["failed"]
-        if self.session is None:
-            return words["loading"]
-        if not self.writing or not self.session.turns:
-            return words["ready"]
-        turn = self.session.turns[-1]
-        rate = f" · {turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else ""
-        return f"{words['writing']} · {turn.characters:,} {words['characters']}{rate}"

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from charrnn.errors import HistoryError
 from charrnn.export import export
-from charrnn.history import Conversations, Listed
+from charrnn.history import ConversationEntry, Conversations
 from charrnn.plain import plain
 from tui.screens.ask import AskScreen
 from tui.strings import STRINGS, Language
@@ -49,10 +49,9 @@ class ConversationsScreen(ModalScreen[int | None]):
 
     def __init__(self, path: Path, language: Language, gone: set[int]) -> None:
         super().__init__()
-        self._conversations = Conversations(path, check=False)
+        self._conversations = Conversations(path, first=False)
         self._language: Language = language
         self._words = STRINGS[language]
-        self._listed: dict[int, Listed] = {}
         self._search = ""
         self._deleting: int | None = None  # asked for once
         self._gone = gone
@@ -82,15 +81,15 @@ class ConversationsScreen(ModalScreen[int | None]):
 
     def _fetch(self, first: int, most: int) -> Sequence[Row]:
         listed = self._try(lambda: self._conversations.listed(self._search, first, most)) or []
-        self._listed = dict(enumerate(listed, first))
         now = time.time()
         return [
             Row(item.title or "…", item.snippet, f"{item.turns} {self._words['turns']} · {when(item.changed, now)}")
             for item in listed
         ]
 
-    def _chosen(self) -> Listed | None:
-        return self._listed.get(self.query_one(Rows).cursor) if self.query_one(Rows).count else None
+    def _chosen(self) -> ConversationEntry | None:
+        found = self._try(lambda: self._conversations.listed(self._search, self.query_one(Rows).cursor, 1))
+        return found[0] if found else None
 
     def _say(self, text: str) -> None:
         self.query_one("#keys", Static).update(plain(text))
@@ -103,7 +102,7 @@ class ConversationsScreen(ModalScreen[int | None]):
 
     def on_input_submitted(self) -> None:
         """Go on with the one under the cursor."""
-        if (chosen := self._chosen()) is not None:
+        if self.is_current and (chosen := self._chosen()) is not None:
             self.dismiss(chosen.id)
 
     def on_rows_picked(self) -> None:
@@ -147,7 +146,8 @@ class ConversationsScreen(ModalScreen[int | None]):
         self._deleting = None
         self._say(self._words["conversation_keys"])
         self._try(lambda: self._conversations.delete(chosen.id))
-        self._gone.add(chosen.id)
+        if self._try(lambda: self._conversations.has(chosen.id)) is False:
+            self._gone.add(chosen.id)
         self._refresh(self.query_one(Rows).cursor)
 
     def action_export(self) -> None:
@@ -155,7 +155,7 @@ class ConversationsScreen(ModalScreen[int | None]):
         if (chosen := self._chosen()) is not None:
             files = self._try(lambda: export(self._conversations, chosen.id, Path(), self._language))
             if files is not None:
-                self._say(self._words["exported"].format(", ".join(str(file) for file in files)))
+                self._say(self._words["exported"].format(", ".join(map(str, files))))
 
     def _try(self, work: Callable[[], T]) -> T | None:
         try:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Sparkline, Static
 
-from charrnn.catalogue import Listed
+from charrnn.catalogue import ModelEntry
 from charrnn.plain import one_line, plain
 from tui.strings import STRINGS, Language
 from tui.widgets.rows import Row, Rows
@@ -33,11 +33,11 @@ class ModelsScreen(ModalScreen[Path | None]):
         Binding("enter", "choose", show=False, priority=True),
     ]
 
-    def __init__(self, find_models: Callable[[], Sequence[Listed]], language: Language) -> None:
+    def __init__(self, find_models: Callable[[], Sequence[ModelEntry]], language: Language) -> None:
         super().__init__()
         self._find = find_models
         self._words = STRINGS[language]
-        self._models: Sequence[Listed] = []
+        self._models: Sequence[ModelEntry] = []
 
     def compose(self) -> ComposeResult:
         """The list, and of one of them what is known."""
@@ -66,7 +66,7 @@ class ModelsScreen(ModalScreen[Path | None]):
     def _fetch(self, first: int, most: int) -> Sequence[Row]:
         return [self._row(model) for model in self._models[first : first + most]]
 
-    def _row(self, model: Listed) -> Row:
+    def _row(self, model: ModelEntry) -> Row:
         words = self._words
         kind = words["ships"] if model.ships else str(model.path.parent)
         bits = words["in_training"] if model.bits is None else f"{model.bits:.2f} {words['surprise']}"
@@ -78,7 +78,7 @@ class ModelsScreen(ModalScreen[Path | None]):
         if cursor < len(self._models):
             self._show(self._models[cursor])
 
-    def _show(self, model: Listed) -> None:
+    def _show(self, model: ModelEntry) -> None:
         words, curve = self._words, model.curve
         lines = [words["trained_on"].format(f"{model.characters:,}", one_line(model.corpus))]
         lines.append(words["can_ask"] if model.can_chat else words["cannot_ask"])
@@ -103,7 +103,8 @@ class ModelsScreen(ModalScreen[Path | None]):
     def action_choose(self) -> None:
         """Go on with the one under the cursor."""
         cursor = self.query_one(Rows).cursor
-        self.dismiss(self._models[cursor].path if cursor < len(self._models) else None)
+        if self.is_current:
+            self.dismiss(self._models[cursor].path if cursor < len(self._models) else None)
 
     def on_rows_picked(self) -> None:
         """The same by the mouse."""

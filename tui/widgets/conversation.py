@@ -32,11 +32,18 @@ class Conversation(Transcript):
     def __init__(self) -> None:
         super().__init__()
         self._starts: list[int] = []
+        self._prompts: list[str] = []
+
+    @property
+    def last_prompt(self) -> str | None:
+        """That of the last turn, if there is one."""
+        return self._prompts[-1] if self._prompts else None
 
     def clear(self) -> None:
         """Away with everything."""
         self.writing = False
         self._starts.clear()
+        self._prompts.clear()
         self.cut()
 
     def show(self, turns: Sequence[Turn], words: Words) -> None:
@@ -61,6 +68,7 @@ class Conversation(Transcript):
         """The last turn is gone."""
         if self._starts:
             self.writing = False
+            self._prompts.pop()
             self.cut(self._starts.pop())
 
     def replace_last(self, turn: Turn, words: Words) -> None:
@@ -70,6 +78,7 @@ class Conversation(Transcript):
 
     def _open(self, mode: Mode, prompt: str) -> None:
         self._starts.append(self.length)
+        self._prompts.append(prompt)
         if mode == "chat":
             self.add("ask", prompt)
             self.add("answer")

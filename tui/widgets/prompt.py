@@ -86,6 +86,10 @@ class PromptBox(TextArea):
         """A new line in the prompt."""
         self.insert("\n")
 
+    def action_paste(self) -> None:
+        """From the app's own clipboard, which may hold an answer."""
+        self.insert(unsteered(self.app.clipboard))
+
     def action_copy(self) -> None:
         """What is selected here, or else in the transcript."""
         if self.selected_text:

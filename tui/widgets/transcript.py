@@ -89,8 +89,7 @@ class Transcript(ScrollView):
         if width == text.width:
             self._show_end()
             return
-        top = min(self.scroll_offset.y, len(text.lines) - 1)
-        anchor = text.lines[top] if text.lines else Line(None)
+        anchor = next((line for line in text.lines[self.scroll_offset.y :] if line.block), Line(None))
         following = self._following
         text.wrap_to(width)
         self.virtual_size = Size(width, len(text.lines))

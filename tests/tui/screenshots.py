@@ -1,0 +1,74 @@
+"""The pictures of the README: the program itself, with the model that ships, at three sizes.
+
+usage: python -m tests.tui.screenshots
+
+Keys are pressed, answers are waited for, and what is on screen is written to tests/tui/pictures/*.svg. The seeds are
+fixed, so the same model writes the same text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+
+import charrnn
+from charrnn.catalogue import find_models
+from tui.app import ChatApp
+from tui.backend import Backend
+from tui.keys import join_alt_arrows
+from tui.widgets.prompt import PromptBox
+
+PICTURES = Path(__file__).parent / "pictures"
+FONT = re.compile(r"@font-face\s*{[^}]*}\s*")  # of an outside host
+
+
+async def picture(name: str, size: tuple[int, int], script: list[str], **settings: str) -> None:
+    """Words that begin with `>` are typed and sent, others are keys; after each a rest until nothing is written."""
+    model = charrnn.load()
+    with tempfile.TemporaryDirectory() as folder:
+        backend = Backend(
+            lambda _: model.chat(charrnn.SamplingConfig(temperature=0.3, seed=3)),
+            Path(folder) / "c.sqlite",
+            find_models=find_models,
+        )
+        app = ChatApp(backend, language="en" if settings.get("language") == "en" else "zh", pace=0)
+        app.theme = settings.get("theme", "textual-dark")
+        async with app.run_test(size=size) as pilot:
+            for word in script:
+                if word.startswith(">"):
+                    app._chat.query_one(PromptBox).insert(word[1:])
+                    await pilot.press("enter")
+                else:
+                    await pilot.press(word)
+                await pilot.pause(0.2)
+                while app._chat.session is None or app._chat.writing or app._chat._waiting:
+                    if script[script.index(word) + 1 : script.index(word) + 2] == ["escape"]:
+                        await pilot.pause(0.4)
+                        break
+                    await pilot.pause(0.05)
+            await pilot.pause(0.3)
+            svg = FONT.sub("", app.export_screenshot(title="charrnn"))
+    (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+async def main() -> None:
+    join_alt_arrows()
+    await picture("chat", (80, 24), [*["alt+down"] * 10, ">什么是隐藏状态？", ">那温度呢？"])
+    await picture(
+        "search",
+        (120, 35),
+        [*["alt+down"] * 10, ">什么是梯度消失？", "ctrl+n", ">你好", "ctrl+n", ">梯度爆炸怎么办？", "f2", "梯"],
+    )
+    await picture(
+        "continue",
+        (200, 60),
+        [*["alt+down"] * 10, ">什么是循环神经网络？", "ctrl+r", "ctrl+t", ">循环神经网络", "escape"],
+        language="en",
+        theme="textual-light",
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
