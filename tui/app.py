@@ -47,7 +47,8 @@ class ChatApp(App[None]):
         chosen = self._settings.get("language", *STRINGS)
         spoken: Language = "en" if chosen == "en" else "zh"
         self._chat = ChatScreen(backend, language or (spoken if chosen else language_of_locale()), pace)
-        self.theme = self._settings.get("theme", DARK, LIGHT) or DARK
+        if (theme := self._settings.get("theme", DARK, LIGHT)) is not None:
+            self.theme = theme
 
     async def action_quit(self) -> None:
         """Leave; 1 where no model could be opened."""

@@ -9,9 +9,12 @@ fixed, so the same model writes the same text.
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import tempfile
 from pathlib import Path
+
+from rich.cells import cell_len
 
 import charrnn
 from charrnn.catalogue import find_models
@@ -20,8 +23,17 @@ from tui.backend import Backend
 from tui.keys import join_alt_arrows
 from tui.widgets.prompt import PromptBox
 
+CONTINUED = ">循环神经网络"  # it has no end of its own
 PICTURES = Path(__file__).parent / "pictures"
 FONT = re.compile(r"@font-face\s*{[^}]*}\s*")  # of an outside host
+TEXT = re.compile(r'textLength="([\d.]+)"([^>]*)>([^<]*)</text>')
+
+
+def widened(text: re.Match[str]) -> str:
+    """Wide characters take two cells; the picture is made as if they took one."""
+    said = html.unescape(text[3])
+    length = float(text[1]) / max(1, len(said)) * cell_len(said)
+    return f'textLength="{length:.1f}"{text[2]}>{text[3]}</text>'
 
 
 async def picture(name: str, size: tuple[int, int], script: list[str], **settings: str) -> None:
@@ -44,30 +56,22 @@ async def picture(name: str, size: tuple[int, int], script: list[str], **setting
                     await pilot.press(word)
                 await pilot.pause(0.2)
                 while app._chat.session is None or app._chat.writing or app._chat._waiting:
-                    if script[script.index(word) + 1 : script.index(word) + 2] == ["escape"]:
-                        await pilot.pause(0.4)
-                        break
-                    await pilot.pause(0.05)
+                    await pilot.pause(0.02)
+                    if word == CONTINUED and app._chat.session and app._chat.session.turns[-1].characters > 800:
+                        await pilot.press("escape")
             await pilot.pause(0.3)
-            svg = FONT.sub("", app.export_screenshot(title="charrnn"))
+            svg = TEXT.sub(widened, FONT.sub("", app.export_screenshot(title="charrnn")))
     (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 async def main() -> None:
     join_alt_arrows()
-    await picture("chat", (80, 24), [*["alt+down"] * 10, ">什么是隐藏状态？", ">那温度呢？"])
-    await picture(
-        "search",
-        (120, 35),
-        [*["alt+down"] * 10, ">什么是梯度消失？", "ctrl+n", ">你好", "ctrl+n", ">梯度爆炸怎么办？", "f2", "梯"],
-    )
-    await picture(
-        "continue",
-        (200, 60),
-        [*["alt+down"] * 10, ">什么是循环神经网络？", "ctrl+r", "ctrl+t", ">循环神经网络", "escape"],
-        language="en",
-        theme="textual-light",
-    )
+    cooler = ["alt+down"] * 10
+    await picture("chat", (80, 24), [*cooler, ">LSTM有几个门？", ">遗忘门有什么用？"])
+    asked = [">什么是梯度消失？", "ctrl+n", ">你好", "ctrl+n", ">梯度爆炸怎么办？"]
+    await picture("search", (120, 35), [*cooler, *asked, "f2", "梯"])
+    script = [*cooler, ">什么是循环神经网络？", "ctrl+r", *["alt+up"] * 10, "ctrl+t", CONTINUED]
+    await picture("continue", (200, 60), script, language="en", theme="textual-light")
 
 
 if __name__ == "__main__":

@@ -187,17 +187,19 @@ def test_a_closed_terminal_ends_it_and_loses_nothing(chat, writer, tmp_path):  #
     terminal = chat("-m", writer)
     terminal.until(lambda screen: "就绪" in screen)
     terminal.keys("床前\r")
-    terminal.until(lambda screen: "生成中" in screen)
-    time.sleep(0.5)
-    shown = "".join(terminal.text.split("床前")[1].split("▍")[0].split())
+
+    def shown() -> str:
+        return "".join(terminal.text.partition("床前")[2].partition("▍")[0].split())
+
+    terminal.until(lambda screen: "▍" in screen and len(shown()) > 20)
+    seen = shown()
     os.close(terminal.file)
     end = time.monotonic() + 20
     while (ended := os.waitpid(terminal.pid, os.WNOHANG)) == (0, 0):
         assert time.monotonic() < end, "it lives on without a terminal"
         time.sleep(0.05)
     assert os.waitstatus_to_exitcode(ended[1]) in (128 + signal.SIGHUP, -signal.SIGHUP)
-    assert shown
-    assert "".join(saved(tmp_path)[0].answer.split()).startswith(shown)
+    assert "".join(saved(tmp_path)[0].answer.split()).startswith(seen)
 
 
 def test_a_killed_app_loses_at_most_the_last_second(chat, writer, tmp_path):  # noqa: F811

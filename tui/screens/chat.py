@@ -209,16 +209,17 @@ class ChatScreen(Screen[None]):
 
     def on_prompt_box_sent(self, message: PromptBox.Sent) -> None:
         """A question, or a beginning; what is being written stops first."""
-        if self._mode == "chat" and not message.text.strip():
+        text = message.text.strip() if self._mode == "chat" else message.text
+        if self._mode == "chat" and not text:
             return
         self.notice(self.failed or "")
         if self.failed is not None:
-            self.query_one(PromptBox).put(message.text)
+            self.query_one(PromptBox).put(text)
             return
         self.talker.stop(self._run)
-        run = self.talker.say(self._mode, message.text, instead=self._draft is not None)
+        run = self.talker.say(self._mode, text, instead=self._draft is not None)
         self._end_editing()
-        self._waiting.append((run, message.text))
+        self._waiting.append((run, text))
         self.query_one(Conversation).follow()
         self._show_status()
 
