@@ -198,7 +198,8 @@ def test_a_closed_terminal_ends_it_and_loses_nothing(chat, writer, tmp_path):  #
     while (ended := os.waitpid(terminal.pid, os.WNOHANG)) == (0, 0):
         assert time.monotonic() < end, "it lives on without a terminal"
         time.sleep(0.05)
-    assert os.waitstatus_to_exitcode(ended[1]) in (128 + signal.SIGHUP, -signal.SIGHUP)
+    # Python makes it 120 where something was left to write to the terminal that is gone.
+    assert os.waitstatus_to_exitcode(ended[1]) in (128 + signal.SIGHUP, -signal.SIGHUP, 120)
     assert "".join(saved(tmp_path)[0].answer.split()).startswith(seen)
 
 
