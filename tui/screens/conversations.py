@@ -10,7 +10,6 @@ from typing import ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from charrnn.errors import HistoryError
@@ -18,6 +17,7 @@ from charrnn.export import export
 from charrnn.history import ConversationEntry, Conversations
 from charrnn.plain import plain
 from tui.screens.ask import AskScreen
+from tui.screens.listing import ListScreen
 from tui.strings import STRINGS, Language
 from tui.widgets.line import LineInput
 from tui.widgets.rows import Row, Rows
@@ -32,16 +32,11 @@ def when(seconds: float, now: float) -> str:
     return time.strftime(form, time.localtime(seconds))
 
 
-class ConversationsScreen(ModalScreen[int | None]):
+class ConversationsScreen(ListScreen[int]):
     """The number of the conversation that was chosen. `gone` gathers those that were deleted."""
 
     CSS_PATH: ClassVar[list[str]] = ["conversations.tcss", "../widgets/rows.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", show=False, priority=True),
-        Binding("up", "move(-1)", show=False, priority=True),
-        Binding("down", "move(1)", show=False, priority=True),
-        Binding("pageup", "page(-1)", show=False, priority=True),
-        Binding("pagedown", "page(1)", show=False, priority=True),
         Binding("f2", "rename", show=False, priority=True),
         Binding("f8", "delete", show=False, priority=True),
         Binding("ctrl+s", "export", show=False, priority=True),
@@ -114,14 +109,6 @@ class ConversationsScreen(ModalScreen[int | None]):
         if self._deleting is not None:
             self._deleting = None
             self._say(self._words["conversation_keys"])
-
-    def action_move(self, rows: int) -> None:
-        """Up, or down."""
-        self.query_one(Rows).move(rows)
-
-    def action_page(self, pages: int) -> None:
-        """A page up, or down."""
-        self.query_one(Rows).page(pages)
 
     def action_rename(self) -> None:
         """Another title for the one under the cursor."""

@@ -9,27 +9,23 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Sparkline, Static
 
 from charrnn.catalogue import ModelEntry
 from charrnn.plain import one_line, plain
+from tui.screens.listing import ListScreen
 from tui.strings import STRINGS, Language
 from tui.widgets.rows import Row, Rows
 
 REFRESH = 2.0  # seconds, while one is in training
 
 
-class ModelsScreen(ModalScreen[Path | None]):
+class ModelsScreen(ListScreen[Path]):
     """The folder of the model that was chosen."""
 
     CSS_PATH: ClassVar[list[str]] = ["models.tcss", "../widgets/rows.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,ctrl+l", "dismiss(None)", show=False, priority=True),
-        Binding("up", "move(-1)", show=False, priority=True),
-        Binding("down", "move(1)", show=False, priority=True),
-        Binding("pageup", "page(-1)", show=False, priority=True),
-        Binding("pagedown", "page(1)", show=False, priority=True),
+        Binding("ctrl+l", "dismiss(None)", show=False, priority=True),
         Binding("enter", "choose", show=False, priority=True),
     ]
 
@@ -91,14 +87,6 @@ class ModelsScreen(ModalScreen[Path | None]):
         self.query_one("#curve").display = model.training and len(curve) > 1
         sample = curve[-1].sample if model.training and curve else ""
         self.query_one("#sample", Static).update(one_line(sample))
-
-    def action_move(self, rows: int) -> None:
-        """Up, or down."""
-        self.query_one(Rows).move(rows)
-
-    def action_page(self, pages: int) -> None:
-        """A page up, or down."""
-        self.query_one(Rows).page(pages)
 
     def action_choose(self) -> None:
         """Go on with the one under the cursor."""
