@@ -67,6 +67,18 @@ async def test_it_opens_where_it_was_left(file):
     assert prompts_of(file, 1) == ["一", "二"]
 
 
+async def test_a_conversation_without_turns_is_a_welcome(file):
+    Conversations(file).close()
+    async with Opening(ScriptedSession(["甲。"]), conversations=file) as app:
+        await app.send("一")
+        await app.until(lambda: app.ready and "种子" in app.transcript)
+        await app.pilot.press("f8")
+        await app.until(lambda: app.screen.query_one(PromptBox).text == "一")
+    async with Opening(ScriptedSession([]), conversations=file) as app:
+        await app.until(lambda: app.ready)
+        assert app.transcript == STRINGS["zh"]["welcome"]
+
+
 async def test_a_second_program_begins_a_new_conversation(file):
     fill(file, ["旧的"])
     first = Conversations(file)

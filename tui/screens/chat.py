@@ -13,22 +13,8 @@ from textual.widgets import Static
 
 from charrnn.chat import Mode, Session
 from charrnn.plain import encodable, one_line, plain
+from tui import events
 from tui.backend import Backend
-from tui.events import (
-    Began,
-    Chosen,
-    Damaged,
-    Ended,
-    Event,
-    Failed,
-    OfConversation,
-    Opened,
-    Refused,
-    Shown,
-    TakenBack,
-    Trouble,
-    Wrote,
-)
 from tui.strings import STRINGS, Language
 from tui.talker import PACE, Talker
 from tui.widgets.conversation import Conversation
@@ -128,9 +114,9 @@ class ChatScreen(Screen[None]):
                 shown, event = self.talker.events.get_nowait()
             except queue.Empty:
                 break
-            if shown < self.talker.shown and isinstance(event, OfConversation):
+            if shown < self.talker.shown and isinstance(event, events.OfConversation):
                 continue  # it belongs to a conversation that was left
-            if isinstance(event, Wrote):
+            if isinstance(event, events.Wrote):
                 if event.run == self._run:
                     texts.append(event.text)
                 continue
@@ -144,24 +130,26 @@ class ChatScreen(Screen[None]):
             texts.clear()
             self._show_status()
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: events.Event) -> None:
         conversation = self.query_one(Conversation)
         match event:
-            case Opened(session):
+            case events.Opened(session):
                 self.session, self.failed = session, None
                 if not session.can_chat and self._mode == "chat":
                     self._mode = "continue"
                     self.notice(self.words["cannot_chat"])
-            case Failed(why):
+            case events.Failed(why):
                 self.failed = why if self.session is None else None
                 self.notice(why)
-            case Shown(turns):
+            case events.Shown(turns):
                 conversation.show(turns, self.words)
+                if not turns:
+                    self._welcome()
                 if turns and (self.session is None or self.session.can_chat):
                     self._mode = turns[-1].mode
-            case Began():
+            case events.Began():
                 self._begin(event)
-            case Ended(run, turn, error) if run == self._run:
+            case events.Ended(run, turn, error) if run == self._run:
                 if error is None:
                     conversation.end(turn, self.words)
                 elif turn is None:
@@ -170,25 +158,25 @@ class ChatScreen(Screen[None]):
                     conversation.end(None, self.words)
                 if error is not None:
                     conversation.add("error", error)
-            case Refused(run, prompt, why):
+            case events.Refused(run, prompt, why):
                 self._begun(run)
                 self._offer(prompt)
                 self.notice(why)
-            case Chosen(turn):
+            case events.Chosen(turn):
                 conversation.replace_last(turn, self.words)
-            case TakenBack(turn, edited):
+            case events.TakenBack(turn, edited):
                 conversation.drop_last()
                 if not edited:
                     self._offer(turn.prompt)
-            case Damaged(where):
+            case events.Damaged(where):
                 self.notice(self.words["damaged"].format(where))
-            case Trouble(text):
+            case events.Trouble(text):
                 self.notice(text)
             case _:
                 pass
         self._show_status()
 
-    def _begin(self, event: Began) -> None:
+    def _begin(self, event: events.Began) -> None:
         self._begun(event.run)
         conversation = self.query_one(Conversation)
         if event.again:
