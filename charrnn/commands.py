@@ -15,16 +15,10 @@ from charrnn.chat import DRAFTS
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
+from charrnn.options import Flat, Json, MemoryToo, ModelName
 
 LONGEST_ANSWER = 2000
 MEMORY = False  # in generation: see the README
-
-Flat = Parameter(name="*")
-ModelName = Annotated[
-    str | None, Parameter(name=["--model", "-m"], help="Model folder or name; none: the one that ships.")
-]
-MemoryToo = Annotated[bool, Parameter(name="--memory", help="With the model's n-gram memory, if it has one.")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:

@@ -19,6 +19,7 @@ from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Engine, State
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
+from charrnn.prospects import Look, Prospects
 from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import Tokenizer
@@ -37,13 +38,22 @@ class Piece:
     token: int
     surprise: float
     """Bits: −log₂ of its probability at temperature 1, before any filter."""
+    look: Look | None = None
+    """Why it came, where that was asked for."""
 
 
-class _Step(NamedTuple):
-    """A token of a draft, its surprise in bits, and where it leads."""
+class Choice(NamedTuple):
+    """A token, its surprise in bits, and why it came, where that was asked for."""
 
     token: int
     surprise: float
+    look: Look | None
+
+
+class _Step(NamedTuple):
+    """A token of a draft, and where it leads."""
+
+    choice: Choice
     state: State
     h: Array
 
@@ -182,9 +192,11 @@ class Stream:
         stops: Collection[int] = (),
         at_least: int = 0,
         drafts: int = 1,
+        look: bool = False,
     ) -> Iterator[Piece]:
         """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
-        `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`.
+        `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`. With `look`, which
+        costs a sort a token, pieces say why they came; those of a draft do not, as of eight draws one was kept.
 
         The settings are asked for before each token, so they may change in between, but not among the drafts. The
         stream stands after the last piece given, so a consumer may stop at any moment and go on from there.
@@ -193,19 +205,24 @@ class Stream:
         bars = np.array(sorted(barred), np.int64)
         early_bars = np.union1d(bars, np.array(sorted(stops), np.int64))
 
-        def choose(logits: Array, drafted: Sequence[int], drawn: int, config: SamplingConfig) -> tuple[int, float]:
-            """A token and its surprise, after what was read and what is only drafted."""
+        def choose(
+            logits: Array, drafted: Sequence[int], drawn: int, config: SamplingConfig, *, seen: bool = False
+        ) -> Choice:
+            """A token, after what was read and what is only drafted."""
             logits = logits.copy()
             logits[early_bars if drawn < at_least else bars] = -np.inf
-            recent = [*self._history.read(), *drafted] if config.repetition_penalty != 1 else []
-            return sample(logits, recent, config, rng.random())
+            recent = [*self._history.read(), *drafted] if seen or config.repetition_penalty != 1 else []
+            uniform = rng.random()
+            token, bits = sample(logits, recent, config, uniform)
+            return Choice(token, bits, Look.at(Prospects(logits, recent), config, token, uniform) if seen else None)
 
         beginning: Sequence[_Step] = []
         if drafts > 1 and self._summary is not None and (config := sampling()).temperature > 0:
             beginning = self._best_beginning(self._summary, drafts, partial(choose, config=config), stops)
         for drawn in itertools.count():
             given = beginning[drawn] if drawn < len(beginning) else None
-            token, bits = given[:2] if given else choose(self.logits, [], drawn, sampling())
+            choice = given.choice if given else choose(self.logits, [], drawn, sampling(), seen=look)
+            token = choice.token
             if token in stops:
                 return
             if given:
@@ -216,13 +233,13 @@ class Stream:
             text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
             if self._summary is not None:
                 self._answered = (self._answered + text)[:MOST_CHARACTERS]
-            yield Piece(text, token, bits)
+            yield Piece(text, token, choice.surprise, choice.look)
 
     def _best_beginning(
         self,
         summary: Array,
         drafts: int,
-        choose: Callable[[Array, Sequence[int], int], tuple[int, float]],
+        choose: Callable[[Array, Sequence[int], int], Choice],
         stops: Collection[int],
     ) -> list[_Step]:
         """Of beginnings drawn side by side, the one whose own summary is nearest to what was asked.
@@ -237,20 +254,24 @@ class Stream:
         found: list[list[_Step]] = [[] for _ in range(drafts)]
         going_on = list(range(drafts))
         for drawn in range(BEGINNING):
-            chosen = {b: choose(logits[b], [step.token for step in found[b]], drawn) for b in going_on}
+            chosen = {b: choose(logits[b], _tokens(found[b]), drawn) for b in going_on}
             ids = np.zeros(drafts, np.int64)
-            for b, (token, _) in chosen.items():
-                ids[b] = token
+            for b, choice in chosen.items():
+                ids[b] = choice.token
             h, state = stepper.step(ids).copy(), stepper.state()
             for b, choice in chosen.items():
-                found[b].append(_Step(*choice, state[b : b + 1], h[b : b + 1]))
-            going_on = [b for b in going_on if chosen[b][0] not in stops]
+                found[b].append(_Step(choice, state[b : b + 1], h[b : b + 1]))
+            going_on = [b for b in going_on if chosen[b].token not in stops]
             if not going_on:
                 break
-            logits = self._with_memory(stepper.logits(h), [[step.token for step in steps] for steps in found])
-        texts = [self._tokenizer.decode([step.token for step in steps if step.token not in stops]) for steps in found]
+            logits = self._with_memory(stepper.logits(h), [_tokens(steps) for steps in found])
+        texts = [self._tokenizer.decode([id for id in _tokens(steps) if id not in stops]) for steps in found]
         told = [self._engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
         return found[int(np.argmax([vector @ summary for vector in told]))]
+
+
+def _tokens(steps: Sequence[_Step]) -> list[int]:
+    return [step.choice.token for step in steps]
 
 
 def with_seed(config: SamplingConfig) -> tuple[SamplingConfig, int]:

@@ -11,6 +11,7 @@ from cyclopts.config import Toml
 from charrnn import __version__, commands
 from charrnn.console import hide_dash
 from charrnn.errors import OK, UsageError
+from charrnn.sweep_command import sweep
 
 app = App(
     name="charrnn",
@@ -18,7 +19,15 @@ app = App(
     help="A Chinese text-generating chatbot in the terminal, on a recurrent network that you can train yourself.",
     help_epilogue="Add --debug to any command to see where an error comes from.",
 )
-for command in (commands.chat, commands.generate, commands.ask, commands.info, commands.corpus, commands.bench):
+for command in (
+    commands.chat,
+    commands.generate,
+    commands.ask,
+    sweep,
+    commands.info,
+    commands.corpus,
+    commands.bench,
+):
     app.command(command)
 app.command(commands.evaluate, name="eval")
 app.command(commands.train)

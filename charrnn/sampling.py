@@ -33,6 +33,11 @@ class Candidates(NamedTuple):
     logits: Wide
 
 
+def recent_of(history: Sequence[int], config: SamplingConfig) -> Sequence[int]:
+    """The tokens that count as recent."""
+    return history[-config.repetition_window :] if config.repetition_window else ()
+
+
 def penalise(logits: Array, recent: Sequence[int], penalty: float) -> Array:
     """Divide the positive logits of recent tokens by the penalty and multiply the negative (Keskar et al. 2019)."""
     if penalty == 1 or not recent:
@@ -167,8 +172,7 @@ class Distribution:
 def sample(logits: Array, recent: Sequence[int], config: SamplingConfig, uniform: float) -> tuple[int, float]:
     """The next token, and its surprise in bits: from logits (V,), the recent tokens, and a uniform number in [0, 1)."""
     distribution = Distribution(logits)
-    recent = recent[-config.repetition_window :] if config.repetition_window else ()
-    penalised = penalise(logits, recent, config.repetition_penalty)
+    penalised = penalise(logits, recent_of(recent, config), config.repetition_penalty)
     if config.temperature == 0:
         token = int(penalised.argmax())
     elif config.top_k or config.top_p < 1 or config.min_p > 0:

@@ -17,7 +17,7 @@ from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
 from charrnn.errors import ModelError, UsageError
-from charrnn.generation import Stream, text_until
+from charrnn.generation import Choice, Stream, text_until
 from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.question import Asked
 from charrnn.sampling import sample
@@ -260,13 +260,13 @@ def test_the_draft_that_tells_its_question_is_kept(talker):
     def choose(logits, drafted, drawn):
         ids = [*tokenizer.encode(texts[next(turns)]), tokenizer.ask]
         assert drafted == ids[:drawn]
-        return ids[drawn], 0.0
+        return Choice(ids[drawn], 0.0, None)
 
     lengths = [len(tokenizer.encode(text)) for text in texts]
     turns = iter([b for drawn in range(99) for b in range(len(texts)) if drawn <= lengths[b]])
     steps = stream._best_beginning(stream._summary, len(texts), choose, {tokenizer.ask})
-    assert tokenizer.decode([step.token for step in steps[:-1]]) == question
-    assert steps[-1].token == tokenizer.ask
+    assert tokenizer.decode([step.choice.token for step in steps[:-1]]) == question
+    assert steps[-1].choice.token == tokenizer.ask
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])

@@ -1,0 +1,133 @@
+"""One prompt at several temperatures, by the same random numbers.
+
+Every column draws by the same stream of uniform numbers, each put through the inverse of the cumulative distribution
+over candidates in order of falling probability (common random numbers; Glasserman and Yao 1992). So two temperatures
+write the same text until one of them decides otherwise, and where they part is what temperature did.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charrnn.config import SamplingConfig
+from charrnn.generation import Piece, with_seed
+from charrnn.model import LanguageModel
+
+
+@dataclass(frozen=True)
+class Column:
+    """What was written at one temperature."""
+
+    sampling: SamplingConfig
+    """With its seed."""
+    pieces: tuple[Piece, ...]
+    known: Collection[str] | None = None
+    """The runs of two characters of the training text, where it is at hand."""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def entropy(self) -> float:
+        """Mean bits of what a token was drawn from."""
+        entropies = [piece.look.entropy for piece in self.pieces if piece.look is not None]
+        return sum(entropies) / len(entropies) if entropies else math.nan
+
+    @property
+    def surprise(self) -> float:
+        """Bits per character of the text under the model that wrote it, at temperature 1 and unfiltered."""
+        return sum(piece.surprise for piece in self.pieces) / len(self.text) if self.text else math.nan
+
+    def distinct(self, n: int) -> float:
+        """Different runs of n characters / runs of n characters (Li et al. 2016)."""
+        return distinct(self.text, n)
+
+    @property
+    def repeated(self) -> int:
+        """Characters of the longest run that stands in the text twice."""
+        return longest_repeated(self.text)
+
+    @property
+    def seen(self) -> float | None:
+        """Share of its runs of two characters that stand in the training text; None where that is not at hand."""
+        runs = _runs(self.text, 2)
+        if self.known is None or not runs:
+            return None
+        return sum(run in self.known for run in runs) / len(runs)
+
+
+def _runs(text: str, n: int) -> list[str]:
+    return [text[i : i + n] for i in range(len(text) - n + 1)]
+
+
+def distinct(text: str, n: int) -> float:
+    """Different runs of n characters / runs of n characters; NaN where there is none."""
+    runs = _runs(text, n)
+    return len(set(runs)) / len(runs) if runs else math.nan
+
+
+def longest_repeated(text: str) -> int:
+    """Characters of the longest run that begins at two places; they may overlap.
+
+    A run of n that is repeated holds one of n − 1 that is, so the length is found by bisection.
+    """
+    low, high = 0, max(0, len(text) - 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        runs = _runs(text, middle)
+        low, high = (middle, high) if len(set(runs)) < len(runs) else (low, middle - 1)
+    return low
+
+
+def divergence(text: str, other: str) -> int | None:
+    """The first character in which two texts part; None where one begins with the other."""
+    pairs = zip(text, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), None)
+
+
+def sweep(
+    model: LanguageModel, prompt: str, temperatures: Sequence[float], sampling: SamplingConfig, length: int
+) -> Iterator[Column]:
+    """Continue the prompt by so many characters at each temperature, from the same place and the same seed."""
+    sampling, seed = with_seed(sampling)
+    tokenizer, stream = model.tokenizer, model.stream()
+    stream.read_text(prompt)
+    start = stream.mark()
+    barred = {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
+    known = training_pairs(model)
+    for temperature in temperatures:
+        config = replace(sampling, temperature=temperature)
+        stream.go_to(start)
+        pieces = stream.generate(lambda c=config: c, np.random.default_rng(seed), barred=barred, look=True)  # type: ignore[misc]
+        yield Column(config, tuple(_first(pieces, length)), known)
+
+
+def _first(pieces: Iterator[Piece], length: int) -> Iterator[Piece]:
+    """Pieces until there are so many characters; the last one's text is cut."""
+    written = 0
+    for piece in pieces:
+        yield replace(piece, text=piece.text[: length - written])
+        written += len(piece.text)
+        if written >= length:
+            return
+
+
+def training_pairs(model: LanguageModel) -> Collection[str] | None:
+    """Every run of two characters of the training text, if the model has it beside it as its memory."""
+    if not model.has_memory or model.memory is None:
+        return None
+    tokens = model.memory.ngrams.tokens
+    found: set[str] = set()
+    before = ""
+    for start in range(0, len(tokens), 1 << 16):
+        text = before + model.tokenizer.decode(tokens[start : start + (1 << 16)].tolist())
+        found.update(map("".join, itertools.pairwise(text)))
+        before = text[-1:]
+    return found
