@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from charrnn.generation import Piece, Place, Stream
     from charrnn.memory import Memory
     from charrnn.model import LanguageModel
+    from charrnn.prospects import Prospects
 
 Mode = Literal["chat", "continue"]
+NAMED = 200  # likeliest tokens
 UNDONE = 100  # turns that can be taken back
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
 
@@ -100,6 +102,14 @@ class Turn:
         self.seconds += seconds
 
 
+class Next(NamedTuple):
+    """What may come next where a text stands."""
+
+    prospects: Prospects
+    names: dict[int, str]
+    """Of the likeliest tokens: what they would add to the text."""
+
+
 def alternatives(turn: Turn) -> list[Turn]:
     """All answers to the prompt of a turn, the oldest first."""
     return sorted([turn, *turn.others], key=lambda answer: answer.began)
@@ -140,6 +150,9 @@ class Session(Protocol):
 
     def place(self, mode: Mode) -> bytes | None:
         """Where the text of a mode stands, to be saved; None where what was said tells it."""
+
+    def next(self) -> Next:
+        """What may come next where the text of the present mode stands."""
 
 
 class ChatSession:
@@ -236,6 +249,21 @@ class ChatSession:
         """Where the text of a mode stands, to be saved; None where what was said tells it."""
         return None if mode not in self._streams or self._forgets(mode) else self._streams[mode].mark().to_bytes()
 
+    def next(self) -> Next:
+        """What may come next where the text of the present mode stands; also in the middle of an answer."""
+        from charrnn.prospects import Prospects
+
+        tokenizer, stream = self._model.tokenizer, self._stream(self.mode)
+        stream.memory = self._memory()
+        prospects = Prospects(stream.expected(self._barred(self.mode)), stream.history())
+        likeliest = prospects.under(self.sampling).ids[:NAMED].tolist()
+        return Next(prospects, {id: tokenizer.piece(id) for id in likeliest})
+
+    def _barred(self, mode: Mode) -> set[int]:
+        """What is never drawn."""
+        tokenizer = self._model.tokenizer
+        return {tokenizer.unknown} if mode == "chat" else {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
+
     def _forgets(self, mode: Mode) -> bool:
         """Whether a turn of this mode begins from a zero state, and from what was said last."""
         return mode == "chat" and self._model.config.summary > 0
@@ -317,9 +345,9 @@ class ChatSession:
                 turn.changes.append(Change(len(turn.tokens), turn.characters, config, remembers))
             return config
 
-        tokenizer = self._model.tokenizer
+        tokenizer, barred = self._model.tokenizer, self._barred(turn.mode)
         self._read_prompt(stream, turn.mode, turn.prompt)
         if turn.mode == "continue":
-            return stream.generate(settings, rng, barred={tokenizer.unknown, tokenizer.ask, tokenizer.answer})
+            return stream.generate(settings, rng, barred=barred)
         marks = {tokenizer.document, tokenizer.ask, tokenizer.answer}
-        return stream.generate(settings, rng, barred={tokenizer.unknown}, stops=marks, at_least=1, drafts=turn.drafts)
+        return stream.generate(settings, rng, barred=barred, stops=marks, at_least=1, drafts=turn.drafts)

@@ -78,3 +78,12 @@ def as_json(title: str, turns: Sequence[Turn]) -> str:
         ],
     }
     return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+
+
+def keep_copy(file: Path, text: str) -> None:
+    """What was copied, for terminals without a clipboard. HistoryError when it cannot be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HistoryError(f"{file}: cannot be written ({error.strerror})") from None

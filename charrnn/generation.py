@@ -152,6 +152,16 @@ class Stream:
             self._expected = logits[0], self.memory
         return self._expected[0]
 
+    def expected(self, barred: Collection[int]) -> Array:
+        """A copy of the logits, with −∞ for what is barred."""
+        logits = self.logits.copy()
+        logits[np.array(sorted(barred), np.int64)] = -np.inf
+        return logits
+
+    def history(self) -> list[int]:
+        """The last tokens read."""
+        return self._history.read()
+
     def _with_memory(self, logits: Array, drafted: Sequence[Sequence[int]]) -> Array:
         """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say."""
         if self.memory is None:

@@ -56,7 +56,12 @@ def test_a_hot_temperature_tends_to_uniform_and_a_cold_one_to_the_greedy():
 
 
 @settings(max_examples=200, deadline=None)
-@given(logits=logits_arrays, config=configs, uniform=st.floats(0, 0.999999, allow_subnormal=False), recent=st.lists(st.integers(0, 1)))
+@given(
+    logits=logits_arrays,
+    config=configs,
+    uniform=st.floats(0, 0.999999, allow_subnormal=False),
+    recent=st.lists(st.integers(0, 1)),
+)
 def test_it_sees_what_is_sampled(logits, config, uniform, recent):
     """The same candidates, the same draw but at an edge of rounding, and probabilities that sum to 1."""
     prospects = Prospects(logits, recent)

@@ -82,6 +82,7 @@ class ChatApp(App[None]):
             ("stop", "Esc", chat.action_stop),
             ("conversations", "F2", self.action_conversations),
             ("export", "", self.action_export),
+            ("next", "F3", chat.action_next),
             ("models", "Ctrl+L", self.action_models),
             ("mode", "Ctrl+T", chat.action_switch_mode),
             ("switch_memory", "Ctrl+G", chat.action_switch_memory),
@@ -149,6 +150,14 @@ class ChatApp(App[None]):
                 self._chat.switch_model(path)
 
         self.push_screen(ModelsScreen(self._backend.find_models, self._chat.language), chosen)
+
+    def on_chat_screen_looked(self, message: ChatScreen.Looked) -> None:
+        """The bars of what may come next."""
+        from tui.screens.next import NextScreen
+
+        chat = self._chat
+        if chat.session is not None and self.screen is chat:
+            self.push_screen(NextScreen(message.place, chat.session.sampling, chat.language, chat.follow))
 
     def action_switch_theme(self) -> None:
         """Dark or light."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.chat import Mode, Session, Turn
+from charrnn.chat import Mode, Next, Session, Turn
 
 
 class Opened(NamedTuple):
@@ -71,6 +71,12 @@ class TakenBack(NamedTuple):
     edited: bool
 
 
+class Looked(NamedTuple):
+    """What may come next."""
+
+    next: Next
+
+
 class Damaged(NamedTuple):
     """The database was damaged, and where it was put."""
 
@@ -83,6 +89,6 @@ class Trouble(NamedTuple):
     text: str
 
 
-OfConversation = Shown | Began | Wrote | Ended | Refused | Chosen | TakenBack
+OfConversation = Looked | Shown | Began | Wrote | Ended | Refused | Chosen | TakenBack
 """What means nothing once another conversation is on screen."""
 Event = OfConversation | Opened | Failed | Damaged | Trouble

@@ -1,8 +1,30 @@
-"""Keys that Textual reads as two where the Kitty protocol is off: Alt with an arrow is one key here."""
+"""The chat's keys; and Alt with an arrow, which Textual reads as two keys where the Kitty protocol is off, as one."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+# None that a terminal, a multiplexer or the text box takes: see the README's table.
+CHAT_KEYS = {
+    "escape": "stop",
+    "ctrl+t": "switch_mode",
+    "ctrl+g": "switch_memory",
+    "ctrl+n": "new_conversation",
+    "ctrl+r,f5": "again",
+    "alt+left": "other(-1)",
+    "alt+right": "other(1)",
+    "f4": "edit",
+    "f8": "take_back",
+    "f9": "copy_answer",
+    "f1": "app.help",
+    "f3": "next",
+    "f2,ctrl+o": "app.conversations",
+    "ctrl+l": "app.models",
+    "alt+up,ctrl+up": "warmer(1)",
+    "alt+down,ctrl+down": "warmer(-1)",
+    "pageup": "page(-1)",
+    "pagedown": "page(1)",
+}
 
 
 class AltArrow(StrEnum):

@@ -22,6 +22,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "middle": "平衡",
         "high": "大胆",
         "wild": "狂放",
+        "from": "（第 {} 字起）",
         "seed": "种子",
         "characters": "字",
         "rate": "字/秒",
@@ -71,6 +72,11 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "rename": "新标题",
         "delete_again": "再按一次 F8，删除「{}」",
         "exported": "已写入 {}",
+        "next": "下一个字",
+        "next_keys": "←→ 温度  = 0.80  k p m 收紧  K P M 放宽 top-k top-p min-p  Esc 关闭",
+        "settings": "温度 {}  top-k {}  top-p {}  min-p {}   熵 {} 比特，模型自己 {} 比特",
+        "others": "其余 {}",
+        "cut": "·· 被 {} 截去",
         "models": "模型",
         "model_keys": "Enter 换上  Esc 关闭",
         "ships": "随程序附带",
@@ -85,6 +91,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "Esc\t停止生成，已写的留下\n"
             "Ctrl+R F5\t重答上一句；← → 或 Alt+← → 在几个答案之间换\n"
             "F4 F8\t改上一句；收回上一轮，网络的状态也退回去\n"
+            "F3\t下一个字：每个字有多大可能，温度和筛选怎样改变它\n"
             "F9\t复制答案\n"
             "↑ ↓\t输入框空着时，取回以前的输入；PgUp PgDn 翻看前文\n"
             "Alt+↑ ↓\t温度升降 0.05，生成中也行；Tab 移到滑块，= 回到 0.80\n"
@@ -112,6 +119,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "middle": "balanced",
         "high": "bold",
         "wild": "wild",
+        "from": "(from character {} on)",
         "seed": "seed",
         "characters": "chars",
         "rate": "chars/s",
@@ -161,6 +169,11 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
         "rename": "New title",
         "delete_again": "F8 once more deletes “{}”",
         "exported": "written to {}",
+        "next": "What may come next",
+        "next_keys": "←→ temperature  = 0.80  k p m narrower  K P M wider  Esc closes",
+        "settings": "temperature {}  top-k {}  top-p {}  min-p {}   entropy {} bits, the model's own {}",
+        "others": "{} others",
+        "cut": "·· cut by {}",
         "models": "Models",
         "model_keys": "Enter takes it  Esc closes",
         "ships": "ships with the program",
@@ -175,6 +188,7 @@ STRINGS: Mapping[Language, Mapping[str, str]] = {
             "Esc\tstop writing and keep the text\n"
             "Ctrl+R F5\tanswer once more; ← → or Alt+← → go between answers\n"
             "F4 F8\tedit the last prompt; take the last turn back, state and all\n"
+            "F3\twhat may come next, and what temperature and filters do to it\n"
             "F9\tcopy the answer\n"
             "↑ ↓\tearlier prompts, when the box is empty; PgUp PgDn read back\n"
             "Alt+↑ ↓\ttemperature by 0.05, while it writes too; Tab to the slider\n"

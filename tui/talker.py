@@ -8,12 +8,26 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charrnn.chat import Mode, Turn, alternatives
 from charrnn.errors import CharRNNError
 from tui.backend import Backend
-from tui.events import Began, Chosen, Damaged, Ended, Event, Failed, Opened, Refused, Shown, TakenBack, Trouble, Wrote
+from tui.events import (
+    Began,
+    Chosen,
+    Damaged,
+    Ended,
+    Event,
+    Failed,
+    Looked,
+    Opened,
+    Refused,
+    Shown,
+    TakenBack,
+    Trouble,
+    Wrote,
+)
 
 if TYPE_CHECKING:
     from charrnn.generation import Piece
@@ -44,7 +58,8 @@ class Talker:
         self._recorder: Recorder | None = None
         self._waiting: tuple[int, list[SavedTurn]] | None = None  # a conversation that no model has read yet
         self._failure = ""
-        self._temperature: float | None = None
+        self._settings: dict[str, Any] = {}
+        self._looking = False
         self._remembers: bool | None = None
         self._trouble: str | None = None
         self._stopped = 0
@@ -110,12 +125,17 @@ class Talker:
         """Stop this run and those before it; with none, all there are."""
         self._stopped = max(self._stopped, self._runs if run is None else run)
 
-    def set_temperature(self, temperature: float) -> None:
-        """From the next character on; before the model is there, from its first."""
-        self._temperature = temperature
+    def set(self, **settings: Any) -> None:
+        """Sampling settings by name, from the next character on; before the model is there, from its first."""
+        self._settings |= settings
         if self._recorder is not None:
             session = self._recorder.session
-            session.sampling = replace(session.sampling, temperature=temperature)
+            session.sampling = replace(session.sampling, **self._settings)
+
+    def look(self) -> None:
+        """What may come next, now, in the middle of an answer, too."""
+        self._looking = True
+        self._put_job(self._look)
 
     def set_memory(self, remembers: bool) -> None:
         """From the next character on."""
@@ -183,8 +203,7 @@ class Talker:
             self._tell(Failed(self._failure))
             return
         self._recorder = recorder
-        if self._temperature is not None:
-            self.set_temperature(self._temperature)
+        self.set()
         if self._remembers is not None:
             session.remembers = self._remembers and session.has_memory
         self._tell(Opened(session))
@@ -240,6 +259,7 @@ class Talker:
                 if piece.text:
                     self._tell(Wrote(began.run, piece.text))
                     due = self._wait(due, len(piece.text))
+                self._look()
                 # A continuation has no end of its own, so what is asked for after it ends it.
                 if began.run <= self._stopped or (began.mode == "continue" and began.run < self._runs):
                     break
@@ -250,6 +270,11 @@ class Talker:
         if turn is before and began.again and turn is not None:  # the old answer stands
             self._tell(Chosen(turn))
         self._tell(Ended(began.run, None if turn is before and not began.again else turn, error))
+
+    def _look(self) -> None:
+        if self._looking and self._recorder is not None:
+            self._looking = False
+            self._tell(Looked(self._recorder.session.next()))
 
     def _choose(self, step: int) -> None:
         last = self._last()

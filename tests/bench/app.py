@@ -4,8 +4,8 @@ usage: python tests/bench/app.py [--rounds 60]
 
 Without a model: a scripted session writes. Milliseconds of the processor, medians of rounds that alternate between a
 short and a long one: from a key to the screen that shows it, from a piece of an answer to its screen, for a whole
-repaint; and for the list of conversations to open, to turn a page, to search as one types. Resident memory along a long
-answer.
+repaint; for the list of conversations to open, to turn a page, to search as one types; and for the bars of what may
+come next to follow the slider. Resident memory along a long answer.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from generation import resident
 from table import show
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from charrnn.chat import Change, Turn
+from charrnn.chat import Change, Next, Turn
 from charrnn.config import SamplingConfig
 from charrnn.history import Conversations
+from charrnn.prospects import Prospects
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
 from tui.backend import Backend
+from tui.screens.next import NextScreen
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
 from tui.widgets.rows import Rows
@@ -41,6 +44,7 @@ from tui.widgets.rows import Rows
 Act = Callable[[], Any]
 LENGTHS = (100, 100_000)  # characters of a conversation
 LISTED = (10, 10_000)
+VOCABULARIES = (1_000, 8_000)
 SENTENCE = "循环神经网络把读过的东西压进隐藏状态，再从那里写出下一个字。"
 
 
@@ -135,6 +139,23 @@ async def lists(rounds: int, folder: Path) -> None:
         await compare([f"{n:,} conversations" for n in LISTED], acts, rounds)
 
 
+async def bars(rounds: int) -> None:
+    """The laboratory's bars while the temperature moves, from logits that are there."""
+    acts: dict[str, list[tuple[Pilot[None], Act]]] = {}
+    async with AsyncExitStack() as stack:
+        for size in VOCABULARIES:
+            app = ChatApp(Backend(lambda _: ScriptedSession([])), language="zh")
+            pilot = await stack.enter_async_context(app.run_test(size=(120, 40)))
+            await pilot.pause(0.2)
+            logits = np.random.default_rng(1).normal(0, 3, size).astype(np.float32)
+            page = NextScreen(Next(Prospects(logits), {}), SamplingConfig(top_p=0.95), "zh", lambda _: None)
+            app.push_screen(page)
+            await pilot.pause(0.2)
+            moves = alternately(partial(page.action_warmer, 1), partial(page.action_warmer, -1))
+            acts.setdefault("the slider, and the bars", []).append((pilot, moves))
+        await compare([f"{n:,} tokens" for n in VOCABULARIES], acts, rounds)
+
+
 async def memory(characters: int = 100_000, each: int = 20_000) -> None:
     session = ScriptedSession([text_of(characters + 10)])
     app = ChatApp(Backend(lambda _: session), language="zh", pace=0)
@@ -156,6 +177,7 @@ def main() -> None:
     asyncio.run(conversations(given.rounds))
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(lists(given.rounds, Path(folder)))
+    asyncio.run(bars(given.rounds))
     asyncio.run(memory())
 
 

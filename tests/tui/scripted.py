@@ -6,10 +6,13 @@ import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
-from charrnn.chat import Change, Turn
+import numpy as np
+
+from charrnn.chat import Change, Next, Turn
 from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError, UsageError
 from charrnn.generation import Piece
+from charrnn.prospects import Prospects
 
 
 class ScriptedSession:
@@ -58,6 +61,11 @@ class ScriptedSession:
 
     def place(self, mode: str) -> bytes | None:
         return b"place" if mode == "continue" else None
+
+    def next(self) -> Next:
+        """Five characters and a mark: 1/2, 1/4, 1/8, 1/16 twice, whatever was said."""
+        logits = np.log(np.array([0.0625, 0.5, 0.125, 0.25, 0.0625], np.float32))
+        return Next(Prospects(logits), dict(enumerate(["戊", "甲", "丙", "<document>", "\x1b[31m"])))
 
     def reset(self) -> None:
         self.turns = []

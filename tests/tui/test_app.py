@@ -10,6 +10,8 @@ from textual.pilot import Pilot
 from textual.selection import SELECT_ALL
 
 import charrnn
+from charrnn.chat import Change, Turn
+from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError
 from charrnn.plain import plain
 from tests.tui.scripted import ScriptedSession
@@ -17,7 +19,7 @@ from tui.app import ChatApp
 from tui.backend import Backend
 from tui.screens.help import HelpScreen
 from tui.strings import STRINGS, language_of_locale
-from tui.widgets.conversation import Conversation
+from tui.widgets.conversation import Conversation, figures
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
 
@@ -653,3 +655,26 @@ async def test_what_was_copied_is_pasted_without_what_steers():
         await app.until(lambda: app.ready and "种子" in app.transcript)
         await app.pilot.press("f9", "ctrl+v")
         assert app.screen.query_one(PromptBox).text == "甲[31m?乙"
+
+
+async def test_a_temperature_changed_in_mid_answer_is_marked():
+    turn = Turn(
+        "chat",
+        "问",
+        [
+            Change(0, 0, SamplingConfig(temperature=0.8, seed=1), False),
+            Change(9, 12, SamplingConfig(temperature=0.8, seed=1, top_k=5), False),
+            Change(20, 25, SamplingConfig(temperature=1.2, seed=1), False),
+        ],
+    )
+    assert figures(turn, STRINGS["zh"]).startswith("温度 0.80 → 1.20 （第 26 字起） · 种子 1")
+    model = charrnn.load()
+    async with Opening(lambda _: model.chat(SamplingConfig(seed=1)), pace=200) as app:
+        await app.pilot.press("ctrl+t")
+        await app.send("循环神经网络")
+        await app.until(lambda: len(app.transcript) > 200)
+        await app.pilot.press("alt+up")
+        length = len(app.transcript)
+        await app.until(lambda: len(app.transcript) > length + 300)
+        await app.pilot.press("escape")
+        await app.until(lambda: "0.80 → 0.85 （第" in app.transcript)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import queue
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from charrnn.chat import Mode, Session
+from charrnn.chat import Mode, Next, Session
+from charrnn.errors import HistoryError
 from charrnn.plain import encodable, one_line, plain
 from tui import events
 from tui.backend import Backend
+from tui.keys import CHAT_KEYS
 from tui.strings import STRINGS, Language
 from tui.talker import PACE, Talker
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
 from tui.widgets.status import Status
+
+if TYPE_CHECKING:
+    from charrnn.config import SamplingConfig
 
 REPAINTS = 25  # a second, at most
 
@@ -29,24 +35,15 @@ class ChatScreen(Screen[None]):
     """Takes keys at once; what is sent before the model is there waits for it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", show=False, priority=True),
-        Binding("ctrl+t", "switch_mode", show=False, priority=True),
-        Binding("ctrl+g", "switch_memory", show=False, priority=True),
-        Binding("ctrl+n", "new_conversation", show=False, priority=True),
-        Binding("ctrl+r,f5", "again", show=False, priority=True),
-        Binding("alt+left", "other(-1)", show=False, priority=True),
-        Binding("alt+right", "other(1)", show=False, priority=True),
-        Binding("f4", "edit", show=False, priority=True),
-        Binding("f8", "take_back", show=False, priority=True),
-        Binding("f9", "copy_answer", show=False, priority=True),
-        Binding("f1", "app.help", show=False, priority=True),
-        Binding("f2,ctrl+o", "app.conversations", show=False, priority=True),
-        Binding("ctrl+l", "app.models", show=False, priority=True),
-        Binding("alt+up,ctrl+up", "warmer(1)", show=False, priority=True),
-        Binding("alt+down,ctrl+down", "warmer(-1)", show=False, priority=True),
-        Binding("pageup", "page(-1)", show=False, priority=True),
-        Binding("pagedown", "page(1)", show=False, priority=True),
+        Binding(keys, action, show=False, priority=True) for keys, action in CHAT_KEYS.items()
     ]
+
+    class Looked(Message):
+        """What may come next is known."""
+
+        def __init__(self, place: Next) -> None:
+            super().__init__()
+            self.place = place
 
     def __init__(self, backend: Backend, language: Language, pace: float) -> None:
         super().__init__()
@@ -168,6 +165,8 @@ class ChatScreen(Screen[None]):
                 conversation.drop_last()
                 if not edited:
                     self._offer(turn.prompt)
+            case events.Looked(place):
+                self.post_message(self.Looked(place))
             case events.Damaged(where):
                 self.notice(self.words["damaged"].format(where))
             case events.Trouble(text):
@@ -217,7 +216,7 @@ class ChatScreen(Screen[None]):
 
     def on_temperature_slider_changed(self, message: TemperatureSlider.Changed) -> None:
         """From the next character on."""
-        self.talker.set_temperature(message.value)
+        self.talker.set(temperature=message.value)
 
     def action_warmer(self, steps: int) -> None:
         """The temperature, from anywhere."""
@@ -266,6 +265,8 @@ class ChatScreen(Screen[None]):
 
     def action_copy_answer(self) -> None:
         """The answer that stands, or is being written, to the clipboard, and to a file for terminals without one."""
+        from charrnn.export import keep_copy
+
         turns = [] if self.session is None else self.session.turns[-1:]
         if not turns:
             return
@@ -274,11 +275,10 @@ class ChatScreen(Screen[None]):
         said, copied = self.words["copied"].format(f"{len(answer):,}"), self._backend.copied
         if copied is not None:
             try:
-                copied.parent.mkdir(parents=True, exist_ok=True)
-                copied.write_text(answer, encoding="utf-8")
+                keep_copy(copied, answer)
                 said += self.words["copied_to"].format(copied)
-            except OSError as error:
-                said += f" {copied}: {error.strerror}"
+            except HistoryError as error:
+                said += f"; {error}"
         self.notice(said)
 
     def action_switch_mode(self) -> None:
@@ -298,6 +298,15 @@ class ChatScreen(Screen[None]):
         if self.session.has_memory:
             self.talker.set_memory(not self.session.remembers)
         self._show_status()
+
+    def action_next(self) -> None:
+        """What may come next, and what every setting makes of it."""
+        self.talker.look()
+
+    def follow(self, config: SamplingConfig) -> None:
+        """Settings that were made elsewhere."""
+        self.query_one(TemperatureSlider).value = config.temperature
+        self.talker.set(top_k=config.top_k, top_p=config.top_p, min_p=config.min_p)
 
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""

@@ -16,7 +16,7 @@ def figures(turn: Turn, words: Words) -> str:
     place = next(n for n, answer in enumerate(answers, 1) if answer is turn)
     parts = [
         f"‹{place}/{len(answers)}›" if len(answers) > 1 else "",
-        f"{words['temperature']} {turn.temperature:.2f}",
+        f"{words['temperature']} {_temperatures(turn, words)}",
         f"{words['seed']} {turn.seed}",
         f"{turn.characters:,} {words['characters']}",
         f"{turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else "",
@@ -24,6 +24,16 @@ def figures(turn: Turn, words: Words) -> str:
         words["stopped"] if turn.stopped else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _temperatures(turn: Turn, words: Words) -> str:
+    """That of the beginning, and each it was changed to, with the character from which on."""
+    said, last = [f"{turn.temperature:.2f}"], turn.temperature
+    for change in turn.changes[1:]:
+        if change.sampling.temperature != last:
+            last = change.sampling.temperature
+            said.append(f"{last:.2f} {words['from'].format(f'{change.characters + 1:,}')}")
+    return " → ".join(said)
 
 
 class Conversation(Transcript):
