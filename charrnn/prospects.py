@@ -7,7 +7,6 @@ moves down the order: every F falls. That makes "above which temperature would a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -165,8 +164,3 @@ class Look:
         prospect = prospects.under(config)
         rank = prospect.rank(token)
         return cls(uniform, float(prospect.drawn[rank]), rank, prospect.entropy, prospects)
-
-
-def surprise_of(probability: float) -> float:
-    """Bits: −log₂ p."""
-    return -math.log2(probability) if probability > 0 else math.inf
