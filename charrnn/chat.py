@@ -5,114 +5,25 @@
 
 from __future__ import annotations
 
-import io
 import time
-from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from charrnn.errors import ModelError, UsageError
+from charrnn.turns import Change, Mode, Next, Turn
 
 if TYPE_CHECKING:
     import numpy as np
 
     from charrnn.config import SamplingConfig
-    from charrnn.generation import Piece, Place, Stream
+    from charrnn.generation import Piece, Stream
     from charrnn.memory import Memory
     from charrnn.model import LanguageModel
-    from charrnn.prospects import Prospects
 
-Mode = Literal["chat", "continue"]
 NAMED = 200  # likeliest tokens
 UNDONE = 100  # turns that can be taken back
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
-
-
-class Change(NamedTuple):
-    """Settings, from a place in an answer on."""
-
-    at: int
-    """Tokens of the answer before it."""
-    characters: int
-    """Characters of the answer before it."""
-    sampling: SamplingConfig
-    """With the seed."""
-    remembers: bool
-    """Whether the memory beside the network had its say."""
-
-
-@dataclass(eq=False)
-class Turn:
-    """A prompt and what the model wrote, with all that it takes to write it again."""
-
-    mode: Mode
-    prompt: str
-    changes: list[Change]
-    """The settings it began with, and those that came while it was written."""
-    model: str = ""
-    """Fingerprint of the model."""
-    began: float = 0.0
-    """Seconds since 1970."""
-    drafts: int = 1
-    tokens: array[int] = field(default_factory=lambda: array("I"), repr=False)
-    """What was drawn."""
-    characters: int = 0
-    bits: float = 0.0
-    """Total surprise of the answer at temperature 1."""
-    seconds: float = 0.0
-    """Spent on generating, the reading of the prompt included."""
-    stopped: bool = True
-    """Whether it was stopped from outside; False once the answer ended by itself."""
-    others: list[Turn] = field(default_factory=list, repr=False)
-    """Other answers to the same prompt, which were set aside, the oldest first."""
-    before: Place | None = field(default=None, repr=False)
-    """Where its text stood before the prompt; forgotten after UNDONE later turns."""
-    after: Place | None = field(default=None, repr=False)
-    """Where it stood at its end, once it has been set aside, or read again."""
-    place: bytes | None = field(default=None, repr=False)
-    """The same as it is saved, of a text that is read on from there."""
-    _text: io.StringIO = field(default_factory=io.StringIO, repr=False)
-
-    @property
-    def answer(self) -> str:
-        """What the model has written so far."""
-        return self._text.getvalue()
-
-    @property
-    def seed(self) -> int | None:
-        """Of all its random numbers."""
-        return self.changes[0].sampling.seed
-
-    @property
-    def temperature(self) -> float:
-        """As it was when the answer began."""
-        return self.changes[0].sampling.temperature
-
-    def write(self, text: str) -> None:
-        """The text grows."""
-        self._text.write(text)
-
-    def add(self, piece: Piece, seconds: float) -> None:
-        """The answer grows by a piece, which took so many seconds."""
-        self.write(piece.text)
-        self.tokens.append(piece.token)
-        self.characters += len(piece.text)
-        self.bits += piece.surprise
-        self.seconds += seconds
-
-
-class Next(NamedTuple):
-    """What may come next where a text stands."""
-
-    prospects: Prospects
-    names: dict[int, str]
-    """Of the likeliest tokens: what they would add to the text."""
-
-
-def alternatives(turn: Turn) -> list[Turn]:
-    """All answers to the prompt of a turn, the oldest first."""
-    return sorted([turn, *turn.others], key=lambda answer: answer.began)
 
 
 class Session(Protocol):

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from charrnn.chat import Turn, alternatives
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, record_of
+from charrnn.turns import Turn, alternatives
 
 LONGEST_NAME = 40
 WORDS = {

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
 from charrnn.database import Database
 from charrnn.errors import CharRNNError, HistoryError
 from charrnn.plain import encodable
 from charrnn.search import pairs, query, snippet
+from charrnn.turns import Change, Turn
 
 LONGEST_TITLE = 40  # characters, of a title taken from the first prompt
 

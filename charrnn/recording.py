@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from charrnn.chat import Session, Turn
+from charrnn.chat import Session
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, SavedTurn
+from charrnn.turns import Turn
 
 if TYPE_CHECKING:
     from charrnn.generation import Piece

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charrnn as package
-from charrnn.chat import UNDONE, ChatSession, Turn
+from charrnn.chat import UNDONE, ChatSession
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
@@ -23,6 +23,7 @@ from charrnn.question import Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import first_characters
 from charrnn.training import Trainer
+from charrnn.turns import Turn
 
 DIALOGUE = [
     {"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。"], "keys": [], "topic": ""} for n in range(30)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
 from charrnn.database import MIGRATIONS
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations
+from charrnn.turns import Change, Turn
 from tests.conftest import environment
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.chat import Mode, Next, Session, Turn
+from charrnn.chat import Session
+from charrnn.turns import Mode, Next, Turn
 
 
 class Opened(NamedTuple):

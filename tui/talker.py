@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.chat import Mode, Turn, alternatives
 from charrnn.errors import CharRNNError
+from charrnn.turns import Mode, Turn, alternatives
 from tui.backend import Backend
 from tui.events import (
     Began,

@@ -29,10 +29,10 @@ from table import show
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from charrnn.chat import Change, Next, Turn
 from charrnn.config import SamplingConfig
 from charrnn.history import Conversations
 from charrnn.prospects import Prospects
+from charrnn.turns import Change, Next, Turn
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
 from tui.backend import Backend

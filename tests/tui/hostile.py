@@ -9,10 +9,10 @@ from pathlib import Path
 
 import charrnn
 from charrnn.catalogue import Measured, describe
-from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError
 from charrnn.history import Conversations
+from charrnn.turns import Change, Turn
 from tests.tui.scripted import ScriptedSession
 from tui import run_app
 from tui.backend import Backend

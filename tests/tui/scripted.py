@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from charrnn.chat import Change, Next, Turn
 from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError, UsageError
 from charrnn.generation import Piece
 from charrnn.prospects import Prospects
+from charrnn.turns import Change, Next, Turn
 
 
 class ScriptedSession:

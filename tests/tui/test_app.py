@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 from textual.selection import SELECT_ALL
 
 import charrnn
-from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError
 from charrnn.plain import plain
+from charrnn.turns import Change, Turn
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
 from tui.backend import Backend

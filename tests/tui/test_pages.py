@@ -11,9 +11,9 @@ from textual.widgets import Input, Sparkline
 
 import charrnn
 from charrnn.catalogue import describe, find_models
-from charrnn.chat import Change, Turn
 from charrnn.config import SamplingConfig
 from charrnn.history import Conversations
+from charrnn.turns import Change, Turn
 from tests.tui.scripted import ScriptedSession
 from tests.tui.test_app import Opening
 from tui.screens.conversations import ConversationsScreen

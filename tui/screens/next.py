@@ -12,8 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from charrnn.chat import Next
 from charrnn.config import SamplingConfig
+from charrnn.turns import Next
 from tui.strings import STRINGS, Language
 from tui.widgets.bars import Bars
 from tui.widgets.slider import DEFAULT, LEAST, MOST, STEP

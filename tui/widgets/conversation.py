@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from charrnn.chat import Mode, Turn, alternatives
+from charrnn.turns import Mode, Turn, alternatives
 from tui.widgets.transcript import Transcript
 
 Words = Mapping[str, str]

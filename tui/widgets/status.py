@@ -8,8 +8,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from charrnn.chat import Mode, Session
+from charrnn.chat import Session
 from charrnn.plain import one_line
+from charrnn.turns import Mode
 
 Words = Mapping[str, str]
 
