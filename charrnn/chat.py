@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -170,10 +170,10 @@ class ChatSession:
         likeliest = prospects.under(self.sampling).ids[:NAMED].tolist()
         return Next(prospects, {id: tokenizer.piece(id) for id in likeliest})
 
-    def _barred(self, mode: Mode) -> set[int]:
+    def _barred(self, mode: Mode) -> Set[int]:
         """What is never drawn."""
         tokenizer = self._model.tokenizer
-        return {tokenizer.unknown} if mode == "chat" else {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
+        return {tokenizer.unknown} if mode == "chat" else tokenizer.unwritten
 
     def _forgets(self, mode: Mode) -> bool:
         """Whether a turn of this mode begins from a zero state, and from what was said last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from charrnn.errors import UsageError
 from charrnn.plain import plain
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE_WIDTH = 32
 # A lone "-" looks like an option to the parser; in its place goes a word that no command line can hold.
 STANDARD_INPUT = "\0-"
 
@@ -45,6 +48,16 @@ def write_text(texts: Iterable[str]) -> None:
         sys.stdout.write(show(text))
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def curve(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
+    """A small curve of block characters, lowest value lowest; a blank where a value is no number."""
+    if len(values) > width:
+        values = [values[i * (len(values) - 1) // (width - 1)] for i in range(width)]
+    known = [value for value in values if not math.isnan(value)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    span = (high - low) or 1.0
+    return "".join(" " if math.isnan(v) else BLOCKS[round((v - low) / span * (len(BLOCKS) - 1))] for v in values)
 
 
 def print_json(record: dict[str, Any]) -> None:

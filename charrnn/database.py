@@ -105,7 +105,8 @@ class Database:
             self._base.execute("PRAGMA foreign_keys = ON")
             if self._first and self._base.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("its pages do not fit together")
-            self._migrate(len(MIGRATIONS))
+            if version < len(MIGRATIONS):  # else a reader need not wait for who writes
+                self._migrate(len(MIGRATIONS))
             if self._first:
                 self._mend()
         except BaseException:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from charrnn.config import SamplingConfig
-from charrnn.engine import BUCKETS, Engine, State
+from charrnn.engine import BUCKETS, Engine, Ids, State
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
 from charrnn.prospects import Look, Prospects
@@ -154,9 +154,7 @@ class Stream:
 
     def expected(self, barred: Collection[int]) -> Array:
         """A copy of the logits, with −∞ for what is barred."""
-        logits = self.logits.copy()
-        logits[np.array(sorted(barred), np.int64)] = -np.inf
-        return logits
+        return _without(self.logits, np.array(sorted(barred), np.int64))
 
     def history(self) -> list[int]:
         """The last tokens read."""
@@ -219,8 +217,7 @@ class Stream:
             logits: Array, drafted: Sequence[int], drawn: int, config: SamplingConfig, *, seen: bool = False
         ) -> Choice:
             """A token, after what was read and what is only drafted."""
-            logits = logits.copy()
-            logits[early_bars if drawn < at_least else bars] = -np.inf
+            logits = _without(logits, early_bars if drawn < at_least else bars)
             recent = [*self._history.read(), *drafted] if seen or config.repetition_penalty != 1 else []
             uniform = rng.random()
             token, bits = sample(logits, recent, config, uniform)
@@ -278,6 +275,13 @@ class Stream:
         texts = [self._tokenizer.decode([id for id in _tokens(steps) if id not in stops]) for steps in found]
         told = [self._engine.summary(Asked(BUCKETS).ask(text).bag()) for text in texts]
         return found[int(np.argmax([vector @ summary for vector in told]))]
+
+
+def _without(logits: Array, barred: Ids) -> Array:
+    """A copy with −∞ for what is barred."""
+    logits = logits.copy()
+    logits[barred] = -np.inf
+    return logits
 
 
 def _tokens(steps: Sequence[_Step]) -> list[int]:

@@ -78,9 +78,7 @@ class LanguageModel:
         config, seed = with_seed(sampling or SamplingConfig())
         stream = self.stream()
         stream.read_text(prompt)
-        tokenizer = self.tokenizer
-        barred = {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
-        yield from stream.generate(lambda: config, np.random.default_rng(seed), barred=barred)
+        yield from stream.generate(lambda: config, np.random.default_rng(seed), barred=self.tokenizer.unwritten)
 
     def generate(
         self, prompt: str = "", *, length: int | None = None, sampling: SamplingConfig | None = None, **settings: Any

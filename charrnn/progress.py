@@ -14,12 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from charrnn.console import curve
 from charrnn.plain import one_line
 from charrnn.reports import Evaluated, Report, Said, Stepped
 
-BARS = "▁▂▃▄▅▆▇█"
 PLAIN_SECONDS = 15.0  # between plain lines about steps
-CURVE_WIDTH = 32
 SAMPLE_WIDTH = 60
 
 
@@ -43,15 +42,6 @@ def make_display(*, as_json: bool) -> Display:
         return JSONDisplay()
     console = Console(stderr=True, highlight=False)
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
-
-
-def curve(values: list[float], width: int = CURVE_WIDTH) -> str:
-    """A small curve of block characters, lowest value lowest."""
-    if len(values) > width:
-        values = [values[i * (len(values) - 1) // (width - 1)] for i in range(width)]
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    span = (high - low) or 1.0
-    return "".join(BARS[round((v - low) / span * (len(BARS) - 1))] for v in values)
 
 
 def clock(seconds: float) -> str:

@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from charrnn.config import SamplingConfig
 from charrnn.numerics import Array
-from charrnn.sampling import Ids, Wide, falling, min_p_count, penalise, recent_of, softmax, top_p_count
+from charrnn.sampling import (
+    Candidates,
+    Ids,
+    Wide,
+    draw,
+    falling,
+    min_p_count,
+    penalise,
+    recent_of,
+    softmax,
+    top_p_count,
+)
 
 Filter = Literal["top_k", "top_p", "min_p"]
 HOTTEST = 100.0  # the highest temperature that can be set
@@ -41,19 +53,19 @@ class Prospect:
         """How many may be drawn."""
         return min(self.left.values())
 
-    @property
+    @cached_property
     def drawn(self) -> Wide:
         """Probabilities of being drawn, (N,): 0 for what a filter cut, and at temperature 0 for all but the first."""
         drawn = np.zeros(len(self.ids))
         drawn[: self.kept] = self._shares(self.temperature)
         return drawn
 
-    @property
+    @cached_property
     def entropy(self) -> float:
         """Bits of what is drawn from: −Σ p log₂ p (Shannon 1948)."""
         return entropy_of(self.drawn)
 
-    @property
+    @cached_property
     def model_entropy(self) -> float:
         """Bits of what the model expects, at temperature 1 and unfiltered."""
         return entropy_of(self.model)
@@ -71,8 +83,7 @@ class Prospect:
 
     def choice(self, uniform: float) -> int:
         """The rank that a uniform number in [0, 1) draws."""
-        cumulative = np.cumsum(self._shares(self.temperature))
-        return min(self.kept - 1, int(np.searchsorted(cumulative, uniform * cumulative[-1], "right")))
+        return draw(Candidates(self.ids[: self.kept], self.logits[: self.kept]), self.temperature, uniform)
 
     def turns(self, uniform: float) -> tuple[float | None, float | None]:
         """The temperatures below and above which this uniform number draws another candidate, None where no temperature

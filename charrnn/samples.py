@@ -21,7 +21,7 @@ def draw_samples(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, se
     """Texts from an empty start by their temperatures; the generator is their own, so training does not notice."""
     stream = Stream(Engine(config, weights), tokenizer)
     start = stream.mark()
-    barred = {tokenizer.unknown, tokenizer.ask, tokenizer.answer, tokenizer.document}
+    barred = tokenizer.unwritten | {tokenizer.document}
     texts = {}
     for temperature in TEMPERATURES:
         stream.go_to(start)

@@ -93,19 +93,24 @@ def divergence(text: str, other: str) -> int | None:
 
 
 def sweep(
-    model: LanguageModel, prompt: str, temperatures: Sequence[float], sampling: SamplingConfig, length: int
+    model: LanguageModel,
+    prompt: str,
+    temperatures: Sequence[float],
+    sampling: SamplingConfig,
+    length: int,
+    known: Collection[str] | None = None,
 ) -> Iterator[Column]:
-    """Continue the prompt by so many characters at each temperature, from the same place and the same seed."""
+    """Continue the prompt by so many characters at each temperature, from the same place and the same seed. `known` are
+    the `training_pairs`, which take a second and are the same for every sweep of a model."""
     sampling, seed = with_seed(sampling)
-    tokenizer, stream = model.tokenizer, model.stream()
+    stream = model.stream()
     stream.read_text(prompt)
     start = stream.mark()
-    barred = {tokenizer.unknown, tokenizer.ask, tokenizer.answer}
-    known = training_pairs(model)
     for temperature in temperatures:
         config = replace(sampling, temperature=temperature)
         stream.go_to(start)
-        pieces = stream.generate(lambda c=config: c, np.random.default_rng(seed), barred=barred, look=True)  # type: ignore[misc]
+        rng, barred = np.random.default_rng(seed), model.tokenizer.unwritten
+        pieces = stream.generate(lambda c=config: c, rng, barred=barred, look=True)  # type: ignore[misc]
         yield Column(config, tuple(_first(pieces, length)), known)
 
 

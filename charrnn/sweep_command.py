@@ -52,6 +52,7 @@ def sweep(
     from charrnn.generation import with_seed
     from charrnn.model import load
     from charrnn.sweep import sweep as run_sweep
+    from charrnn.sweep import training_pairs
 
     chosen = _numbers(temperatures)
     if samples < 1 or length < 1:
@@ -60,7 +61,8 @@ def sweep(
     language_model = load(model)
     sampling, seed = with_seed(sampling)
     seeds = [replace(sampling, seed=seed + n) for n in range(samples)]
-    found = [list(run_sweep(language_model, prompt, chosen, each, length)) for each in seeds]
+    known = training_pairs(language_model)
+    found = [list(run_sweep(language_model, prompt, chosen, each, length, known)) for each in seeds]
     records = sweep_report.records(found)
     if csv is not None:
         sweep_report.write_csv(csv, records)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from charrnn.console import curve
 from charrnn.errors import CharRNNError, UsageError
 from charrnn.plain import plain
 from charrnn.sweep import Column, divergence
@@ -23,7 +24,6 @@ HEADS = {
     "seen": "known pairs",
 }
 PARTING = "┊"
-BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def figures_of(column: Column) -> dict[str, float]:
@@ -72,14 +72,6 @@ def _number(name: str, value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.0f}" if name == "repeated" else f"{value:.3f}"
-
-
-def curve(values: Sequence[float]) -> str:
-    """Numbers as blocks, from the least to the greatest."""
-    known = [value for value in values if not math.isnan(value)]
-    low, high = (min(known), max(known)) if known else (0.0, 0.0)
-    step = (high - low) / (len(BLOCKS) - 1) or 1.0
-    return "".join(" " if math.isnan(value) else BLOCKS[round((value - low) / step)] for value in values)
 
 
 def texts(columns: Sequence[Column]) -> list[str]:

@@ -56,6 +56,8 @@ class Tokenizer:
     """The mark with which an answer begins."""
     unknown: int
     """<unk>: never encoded, as bytes spell what is unknown, and never to be sampled."""
+    unwritten: frozenset[int]
+    """What a continuation never draws: <unk>, and the marks of speakers."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -86,6 +88,7 @@ class Tokenizer:
         self._spelling = _Spelling(own, byte_ids)
         self.document, self.ask, self.answer = (self._mark(name) for name in MARKS)
         self.unknown = processor.unk_id()
+        self.unwritten = frozenset({self.unknown, self.ask, self.answer})
 
     def _mark(self, name: str) -> int:
         id: int = self._processor.piece_to_id(name)

@@ -7,9 +7,10 @@ import math
 import pytest
 
 from charrnn.config import SamplingConfig
+from charrnn.console import BLOCKS, curve
 from charrnn.generation import Piece
 from charrnn.sweep import Column, distinct, divergence, longest_repeated, sweep, training_pairs
-from charrnn.sweep_report import BLOCKS, curve, partings, table
+from charrnn.sweep_report import partings, table
 from tests.test_generation import talker, writer  # noqa: F401
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -134,7 +133,7 @@ class ChatApp(App[None]):
             self._chat.notice(words["not_saved"])
             return
         try:
-            with closing(Conversations(self._backend.conversations, first=False)) as conversations:
+            with contextlib.closing(Conversations(self._backend.conversations, first=False)) as conversations:
                 files = export(conversations, number, Path(), self._chat.language)
         except HistoryError as error:
             self._chat.notice(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -59,9 +60,9 @@ class ChatScreen(Screen[None]):
         self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
 
     @property
-    def words(self) -> dict[str, str]:
+    def words(self) -> Mapping[str, str]:
         """The words of the language in use."""
-        return dict(STRINGS[self.language])
+        return STRINGS[self.language]
 
     @property
     def writing(self) -> bool:

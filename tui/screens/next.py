@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from charrnn.config import SamplingConfig
+from charrnn.prospects import Prospect
 from charrnn.turns import Next
 from tui.strings import STRINGS, Language
 from tui.widgets.bars import Bars
@@ -69,10 +70,10 @@ class NextScreen(ModalScreen[None]):
         """As it is now."""
         prospect = self._place.prospects.under(self._config)
         self.query_one(Bars).show(prospect, self._place.names)
-        self._say()
+        self._say(prospect)
 
-    def _say(self) -> None:
-        prospect, config = self._place.prospects.under(self._config), self._config
+    def _say(self, prospect: Prospect) -> None:
+        config = self._config
         figures = self._words["settings"].format(
             f"{config.temperature:.2f}", config.top_k or "–", f"{config.top_p:g}", f"{config.min_p:g}",
             f"{prospect.entropy:.2f}", f"{prospect.model_entropy:.2f}",
@@ -81,9 +82,9 @@ class NextScreen(ModalScreen[None]):
 
     def _take(self, config: SamplingConfig) -> None:
         if config != self._config:
-            self._config = config
-            self.query_one(Bars).change(self._place.prospects.under(config))
-            self._say()
+            self._config, prospect = config, self._place.prospects.under(config)
+            self.query_one(Bars).change(prospect)
+            self._say(prospect)
             self._changed(config)
 
     def action_warmer(self, steps: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -18,6 +18,18 @@ SIGNS = str.maketrans({" ": "␣", "\n": "⏎"})  # of what would not be seen
 EIGHTHS = " ▏▎▍▌▋▊▉"
 GHOST = "╎"
 MORE = "▶"
+
+
+class Bar(NamedTuple):
+    """A line of the bars."""
+
+    name: str
+    share: float
+    """The probability of being drawn."""
+    before: float | None
+    """The same under the setting before."""
+    cut: str
+    """The filter that cut it, if one did."""
 
 
 def bar(share: float, cells: int) -> str:
@@ -45,20 +57,28 @@ class Bars(Widget):
         self._names: Mapping[int, str] = {}
         self._now: Prospect | None = None
         self._before: Prospect | None = None
+        self._rows: tuple[int, list[Bar]] = 0, []  # for a height
 
     def show(self, prospect: Prospect, names: Mapping[int, str]) -> None:
         """Another place, which has no setting before."""
-        self._now, self._before, self._names = prospect, None, names
-        self.refresh()
+        self._names, self._now = names, None
+        self.change(prospect)
 
     def change(self, prospect: Prospect) -> None:
         """The same place under another setting."""
         self._now, self._before = prospect, self._now
+        self._rows = 0, []
         self.refresh()
 
-    def rows(self, height: int) -> list[tuple[str, float, float | None, str]]:
-        """What stands in so many lines: a name, the probability of being drawn, the one before, and the filter that cut
-        it, if one did; the last line is all others together, so that they sum to 1."""
+    def _shown(self) -> list[Bar]:
+        """What stands in the lines there are, which are drawn one by one."""
+        height = self.size.height
+        if self._rows[0] != height:
+            self._rows = height, self.rows(height)
+        return self._rows[1]
+
+    def rows(self, height: int) -> list[Bar]:
+        """What stands in so many lines; the last one is all others together, so that they sum to 1."""
         prospect = self._now
         if prospect is None or height < 2:
             return []
@@ -69,15 +89,15 @@ class Bars(Widget):
         for rank in range(shown):
             name = self._names.get(int(prospect.ids[rank]), "…")
             ghost = None if before is None else float(before[rank])
-            found.append((name, float(drawn[rank]), ghost, prospect.cut_by(rank) or ""))
+            found.append(Bar(name, float(drawn[rank]), ghost, prospect.cut_by(rank) or ""))
         others = self._words["others"].format(f"{len(prospect.ids) - shown:,}")
         rest = None if before is None else float(before[shown:].sum())
-        return [*found, (others, float(drawn[shown:].sum()), rest, "")]
+        return [*found, Bar(others, float(drawn[shown:].sum()), rest, "")]
 
     def render_line(self, y: int) -> Strip:
         """A bar."""
         width, base = self.size.width, self.rich_style
-        rows = self.rows(self.size.height)
+        rows = self._shown()
         if y >= len(rows):
             return Strip.blank(width, base)
         name, share, ghost, cut = rows[y]
@@ -91,7 +111,7 @@ class Bars(Widget):
         if cut:
             said = self._words["cut"].format(cut.replace("_", "-"))
             return Strip([Segment(left + said, style["cut"])]).adjust_cell_length(width, base)
-        longest = max([*(share for _, share, _, _ in rows[:-1]), *(ghost or 0 for _, _, ghost, _ in rows[:-1])])
+        longest = max(max(row.share, row.before or 0) for row in rows[:-1])
         scale = 1 / longest if longest else 1.0  # the longest candidate fills the line; the rest may be cut at its end
         drawn = MORE.rjust(cells, "█") if share * scale > 1 + 1e-9 else bar(share * scale, cells).ljust(cells)
         segments = [Segment(left[: len(left) - 9], style["name"]), Segment(left[len(left) - 9 :], style["number"])]

@@ -41,19 +41,17 @@ class Conversation(Transcript):
 
     def __init__(self) -> None:
         super().__init__()
-        self._starts: list[int] = []
-        self._prompts: list[str] = []
+        self._turns: list[tuple[int, str]] = []  # the block each begins with, and its prompt
 
     @property
     def last_prompt(self) -> str | None:
         """That of the last turn, if there is one."""
-        return self._prompts[-1] if self._prompts else None
+        return self._turns[-1][1] if self._turns else None
 
     def clear(self) -> None:
         """Away with everything."""
         self.writing = False
-        self._starts.clear()
-        self._prompts.clear()
+        self._turns.clear()
         self.cut()
 
     def show(self, turns: Sequence[Turn], words: Words) -> None:
@@ -76,10 +74,9 @@ class Conversation(Transcript):
 
     def drop_last(self) -> None:
         """The last turn is gone."""
-        if self._starts:
+        if self._turns:
             self.writing = False
-            self._prompts.pop()
-            self.cut(self._starts.pop())
+            self.cut(self._turns.pop()[0])
 
     def replace_last(self, turn: Turn, words: Words) -> None:
         """Another answer in the place of the last."""
@@ -87,8 +84,7 @@ class Conversation(Transcript):
         self._add(turn, words)
 
     def _open(self, mode: Mode, prompt: str) -> None:
-        self._starts.append(self.length)
-        self._prompts.append(prompt)
+        self._turns.append((self.length, prompt))
         if mode == "chat":
             self.add("ask", prompt)
             self.add("answer")
