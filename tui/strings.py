@@ -8,7 +8,9 @@ from typing import Literal
 
 Language = Literal["zh", "en"]
 
-STRINGS: Mapping[Language, Mapping[str, str]] = {
+Words = Mapping[str, str]
+
+STRINGS: Mapping[Language, Words] = {
     "zh": {
         "chat": "问答",
         "continue": "续写",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +19,7 @@ from charrnn.turns import Mode, Next
 from tui import events
 from tui.backend import Backend
 from tui.keys import CHAT_KEYS
-from tui.strings import STRINGS, Language
+from tui.strings import STRINGS, Language, Words
 from tui.talker import PACE, Talker
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
@@ -60,7 +59,7 @@ class ChatScreen(Screen[None]):
         self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
 
     @property
-    def words(self) -> Mapping[str, str]:
+    def words(self) -> Words:
         """The words of the language in use."""
         return STRINGS[self.language]
 

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from charrnn.plain import plain
 from charrnn.prospects import Prospect
+from tui.strings import Words
 
 NAME = 14  # cells of a token's text
 SIGNS = str.maketrans({" ": "␣", "\n": "⏎"})  # of what would not be seen
@@ -51,7 +52,7 @@ class Bars(Widget):
         "bars--ghost",
     }
 
-    def __init__(self, words: Mapping[str, str]) -> None:
+    def __init__(self, words: Words) -> None:
         super().__init__()
         self._words = words
         self._names: Mapping[int, str] = {}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from charrnn.turns import Mode, Turn, alternatives
+from tui.strings import Words
 from tui.widgets.transcript import Transcript
-
-Words = Mapping[str, str]
 
 
 def figures(turn: Turn, words: Words) -> str:

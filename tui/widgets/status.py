@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
@@ -11,8 +9,7 @@ from textual.widgets import Static
 from charrnn.chat import Session
 from charrnn.plain import one_line
 from charrnn.turns import Mode
-
-Words = Mapping[str, str]
+from tui.strings import Words
 
 
 class Status(Horizontal):
