@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from charrnn.errors import ModelError, UsageError
-from charrnn.turns import Change, Mode, Next, Turn
+from charrnn.turns import Change, Mode, Next, Seen, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,50 +22,10 @@ if TYPE_CHECKING:
     from charrnn.generation import Piece, Stream
     from charrnn.memory import Memory
     from charrnn.model import LanguageModel
+    from charrnn.rereading import Reread
 
-NAMED = 200  # likeliest tokens
 UNDONE = 100  # turns that can be taken back
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
-
-
-class Session(Protocol):
-    """What the app needs of a conversation; tests script it."""
-
-    title: str
-    can_chat: bool
-    has_memory: bool
-    remembers: bool
-    """Whether the memory beside the network has its say, from the next token on."""
-    mode: Mode
-    sampling: SamplingConfig
-
-    @property
-    def turns(self) -> list[Turn]:
-        """The conversation so far."""
-
-    def say(self, text: str) -> Iterator[Piece]:
-        """Stream the answer to a question, or the continuation of a text."""
-
-    def say_again(self) -> Iterator[Piece]:
-        """Stream another answer to the last prompt."""
-
-    def choose(self, other: Turn) -> None:
-        """Put another answer in the place of the last one."""
-
-    def take_back(self) -> Turn:
-        """Forget the last turn."""
-
-    def reset(self) -> None:
-        """Begin a new conversation."""
-
-    def restore(self, turns: Sequence[Turn]) -> None:
-        """Go on with a conversation that was saved."""
-
-    def place(self, mode: Mode) -> bytes | None:
-        """Where the text of a mode stands, to be saved; None where what was said tells it."""
-
-    def next(self) -> Next:
-        """What may come next where the text of the present mode stands."""
 
 
 class ChatSession:
@@ -95,6 +57,7 @@ class ChatSession:
         """Begin a new conversation: no turns, zero state."""
         self._turns: list[Turn] = []
         self._streams: dict[Mode, Stream] = {}
+        self._reread: Reread | None = None
 
     def say(self, text: str) -> Iterator[Piece]:
         """Stream the answer. Closing the iterator stops it; what was written so far stays, in the turn and the state.
@@ -109,11 +72,7 @@ class ChatSession:
         Raises UsageError when nothing has been said, or too long ago.
         """
         old = self._last()
-        self._memory()  # what fails is to fail before anything is changed
-        self.mode, old.after = old.mode, self._streams[old.mode].mark()
-        others, old.others = [*old.others, old], []
-        self.take_back()
-        yield from self._say(old.prompt, others)
+        yield from self._say(old.prompt, self._set_aside(old))
 
     def take_back(self) -> Turn:
         """Forget the last turn, its prompt too, as if it had never been; the turn. UsageError as in `say_again`."""
@@ -156,24 +115,131 @@ class ChatSession:
             self._turns.append(turn)
             self._let_go()
 
-    def place(self, mode: Mode) -> bytes | None:
-        """Where the text of a mode stands, to be saved; None where what was said tells it."""
-        return None if mode not in self._streams or self._forgets(mode) else self._streams[mode].mark().to_bytes()
+    def place(self, turn: Turn) -> bytes | None:
+        """Where the text of an answer stands at its end, to be saved; None where what was said tells it."""
+        if self._forgets(turn.mode) or turn.mode not in self._streams:
+            return None
+        return (turn.after or self._streams[turn.mode].mark()).to_bytes()
 
     def next(self) -> Next:
         """What may come next where the text of the present mode stands; also in the middle of an answer."""
-        from charrnn.prospects import Prospects
+        from charrnn.rereading import next_of
 
-        tokenizer, stream = self._model.tokenizer, self._stream(self.mode)
+        stream = self._stream(self.mode)
         stream.memory = self._memory()
-        prospects = Prospects(stream.expected(self._barred(self.mode)), stream.history())
-        likeliest = prospects.under(self.sampling).ids[:NAMED].tolist()
-        return Next(prospects, {id: tokenizer.piece(id) for id in likeliest})
+        last = next((turn for turn in reversed(self._turns) if turn.mode == self.mode), None)
+        written = "" if last is None else last.answer or last.prompt
+        return next_of(self._model, stream.prospects(self._barred(self.mode)), self.sampling, written)
 
-    def _barred(self, mode: Mode) -> Set[int]:
-        """What is never drawn."""
-        tokenizer = self._model.tokenizer
-        return {tokenizer.unknown} if mode == "chat" else tokenizer.unwritten
+    def look_at(self, turn: Turn, number: int) -> Seen:
+        """What stood at a place of an answer, and what else could have.
+
+        Raises UsageError for an answer of another model, or one that was given too long ago, and for no such place.
+        """
+        from charrnn.rereading import Reread
+
+        if turn.model != self._model.fingerprint:
+            raise UsageError("another model wrote this answer, and only that one can say why; Ctrl+L takes it")
+        if not turn.detailed:
+            raise UsageError("this answer was saved by an earlier version, and how it came is not known")
+        if turn.before is None:
+            raise UsageError("this answer was given too long ago")
+        if not 0 <= number < len(turn.tokens):
+            raise UsageError(f"the answer has {len(turn.tokens)} tokens, not {number + 1}")
+        if self._reread is None or self._reread.turn is not turn:
+            self._reread = Reread(
+                self._model,
+                turn,
+                lambda stream: self._read_prompt(stream, turn.mode, turn.prompt),
+                lambda at: self._barred(turn.mode) | (self._stops(turn.mode) if at == 0 else set()),
+            )
+        return self._reread.look_at(number)
+
+    def branch(self, number: int, token: int) -> Iterator[Piece]:
+        """Stream another answer to the last prompt: as the one that stands, but with another token in one place, and
+        drawn from there by random numbers of its own; with a mark of the end, it ends there.
+
+        Raises UsageError as `look_at` and `say_again` do, and for a token that may not stand there.
+        """
+        import numpy as np
+
+        from charrnn.generation import Piece, text_of
+
+        old = self._last()
+        prospect = (seen := self.look_at(old, number)).place.prospects.under(seen.sampling)
+        if token not in prospect.ids:
+            raise UsageError(f"token {token} may not stand there")
+        surprise = -float(np.log2(prospect.model[prospect.rank(token)]))
+        others, stream = self._set_aside(old), self._home()
+        turn = Turn(old.mode, old.prompt, [change for change in old.changes if change.at <= number], old.model)
+        turn.began, turn.others, turn.before, turn.given = time.time(), others, stream.mark(), number
+        for name in ("tokens", "uniforms", "surprises", "lengths"):
+            getattr(turn, name).extend(getattr(old, name)[:number])
+        turn.characters, turn.bits = sum(turn.lengths), sum(turn.surprises)
+        turn.write(old.answer[: turn.characters])
+        self._turns.append(turn)
+        self._read_prompt(stream, turn.mode, turn.prompt)
+        decoder = self._model.tokenizer.decoder()
+        for known in turn.tokens:
+            decoder.push(known)
+        ends = token in self._stops(turn.mode)
+        if not ends:
+            turn.given += 1
+            turn.add(Piece(text_of(token, self._model.tokenizer, decoder), token, surprise, math.nan), 0.0)
+        stream.recall(turn.tokens.tolist(), turn.answer)
+        rng = np.random.default_rng([turn.seed or 0, turn.given])
+        if ends:
+            turn.stopped = False
+        else:
+            yield from self._write(stream, turn, rng)
+
+    def sweep(self, text: str, temperatures: Sequence[float], length: int) -> Iterator[tuple[int, Piece]]:
+        """Stream answers at several temperatures side by side, by the same random numbers, a token of each in turn,
+        until they end, or have so many characters; each with the number of its temperature.
+
+        They become answers to one prompt, the one at the temperature nearest to the present stands. None is drafted.
+        Raises ModelError as `say` does.
+        """
+        import numpy as np
+
+        from charrnn.generation import with_seed
+
+        home, memory, mode = self._home(), self._memory(), self.mode
+        config, seed = with_seed(self.sampling)
+        before, now = home.mark(), time.time()
+        turns = []
+        for n, temperature in enumerate(temperatures):
+            began = Change(0, 0, replace(config, temperature=temperature), memory is not None)
+            turns.append(Turn(mode, text, [began], self._model.fingerprint, now + n * 1e-6, before=before))
+        standing = min(turns, key=lambda turn: abs(turn.temperature - self.sampling.temperature))
+        standing.others = [turn for turn in turns if turn is not standing]
+        self._turns.append(standing)
+        self._let_go()
+        self._read_prompt(home, mode, text)
+        start = home.mark()
+        streams = [self._model.stream() for _ in turns]
+        growing: dict[int, Iterator[Piece]] = {}
+        for n, stream in enumerate(streams):
+            stream.memory = memory
+            stream.go_to(start)
+            settings = partial(getattr, turns[n].in_force(0), "sampling")
+            growing[n] = self._generate(stream, mode, settings, np.random.default_rng(seed), look=True)
+        try:
+            while growing:
+                for n, pieces in list(growing.items()):
+                    started = time.monotonic()
+                    if (piece := next(pieces, None)) is None:
+                        turns[n].stopped = False
+                    else:
+                        turns[n].add(piece, time.monotonic() - started)
+                        yield n, piece
+                    if piece is None or turns[n].characters >= length:
+                        del growing[n]
+        finally:
+            for turn, stream in zip(turns, streams, strict=True):
+                turn.after = stream.mark()
+            assert standing.after is not None
+            home.go_to(standing.after)
 
     def _forgets(self, mode: Mode) -> bool:
         """Whether a turn of this mode begins from a zero state, and from what was said last."""
@@ -215,36 +281,40 @@ class ChatSession:
             self._streams[mode] = self._model.stream()
         return self._streams[mode]
 
-    def _say(self, text: str, others: list[Turn]) -> Iterator[Piece]:
+    def _home(self) -> Stream:
+        """The stream of the present mode. ModelError where a model that has read no dialogue would be asked."""
         if self.mode == "chat" and not self.can_chat:
             raise ModelError(
                 f"the model {self.title} has read no dialogue and cannot answer; let it continue a text instead"
             )
+        return self._stream(self.mode)
+
+    def _set_aside(self, old: Turn) -> list[Turn]:
+        """The last turn away, to be chosen again; the other answers that the next one has."""
+        self._memory()  # what fails is to fail before anything is changed
+        self.mode, old.after = old.mode, self._streams[old.mode].mark()
+        others, old.others = [*old.others, old], []
+        self.take_back()
+        return others
+
+    def _say(self, text: str, others: list[Turn]) -> Iterator[Piece]:
+        stream, memory = self._home(), self._memory()
         # Heavy modules are here by now: a model is loaded.
         import numpy as np
 
         from charrnn.generation import with_seed
 
-        memory, stream = self._memory(), self._stream(self.mode)
         config, seed = with_seed(self.sampling)
-        stream.memory = memory
-        began = Change(0, 0, config, stream.memory is not None)
+        began = Change(0, 0, config, memory is not None)
         turn = Turn(self.mode, text, [began], self._model.fingerprint, time.time(), others=others, before=stream.mark())
         turn.drafts = self._drafts if turn.mode == "chat" else 1
         self._turns.append(turn)
         self._let_go()
-        started = time.monotonic()
-        for piece in self._answer(stream, turn, np.random.default_rng(seed)):
-            turn.add(piece, time.monotonic() - started)
-            yield piece
-            stream.memory = self._memory()
-            started = time.monotonic()  # what the reader takes is not the model's time
-        turn.stopped = False
+        yield from self._write(stream, turn, np.random.default_rng(seed))
 
-    def _memory(self) -> Memory | None:
-        return self._model.memory if self.remembers else None
+    def _write(self, stream: Stream, turn: Turn, rng: np.random.Generator) -> Iterator[Piece]:
+        """The answer from where it stands to its end; the prompt is read if there is nothing yet."""
 
-    def _answer(self, stream: Stream, turn: Turn, rng: np.random.Generator) -> Iterator[Piece]:
         def settings() -> SamplingConfig:
             """What is asked for by now, put down where it is another than before."""
             last, remembers, config = turn.changes[-1], stream.memory is not None, self.sampling
@@ -256,9 +326,31 @@ class ChatSession:
                 turn.changes.append(Change(len(turn.tokens), turn.characters, config, remembers))
             return config
 
-        tokenizer, barred = self._model.tokenizer, self._barred(turn.mode)
-        self._read_prompt(stream, turn.mode, turn.prompt)
-        if turn.mode == "continue":
-            return stream.generate(settings, rng, barred=barred)
-        marks = {tokenizer.document, tokenizer.ask, tokenizer.answer}
-        return stream.generate(settings, rng, barred=barred, stops=marks, at_least=1, drafts=turn.drafts)
+        stream.memory = self._memory()
+        started, before = time.monotonic(), turn.tokens.tolist()
+        if not before:
+            self._read_prompt(stream, turn.mode, turn.prompt)
+        for piece in self._generate(stream, turn.mode, settings, rng, drafts=turn.drafts, before=before):
+            turn.add(piece, time.monotonic() - started)
+            yield piece
+            stream.memory = self._memory()
+            started = time.monotonic()  # what the reader takes is not the model's time
+        turn.stopped = False
+
+    def _generate(
+        self, stream: Stream, mode: Mode, settings: Callable[[], SamplingConfig], rng: np.random.Generator, **how: Any
+    ) -> Iterator[Piece]:
+        return stream.generate(settings, rng, barred=self._barred(mode), stops=self._stops(mode), at_least=1, **how)
+
+    def _memory(self) -> Memory | None:
+        return self._model.memory if self.remembers else None
+
+    def _barred(self, mode: Mode) -> Set[int]:
+        """What is never drawn."""
+        tokenizer = self._model.tokenizer
+        return {tokenizer.unknown} if mode == "chat" else tokenizer.unwritten
+
+    def _stops(self, mode: Mode) -> Set[int]:
+        """What ends an answer, and is not its first token."""
+        tokenizer = self._model.tokenizer
+        return {tokenizer.document, tokenizer.ask, tokenizer.answer} if mode == "chat" else set()

@@ -10,7 +10,7 @@ from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.catalogue import ModelEntry
-    from charrnn.chat import Session
+    from charrnn.session import Session
 
 
 def open_chat(model: str | None = None, *, memory: bool = False) -> int:

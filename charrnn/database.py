@@ -2,7 +2,7 @@
 
     conversations   a title, and when it began and last changed
     turns           a prompt each, in order
-    answers         to a turn: text, tokens, and what an exact replay needs; one of them stands
+    answers         to a turn: text, tokens with how each was drawn, and what an exact replay needs; one of them stands
     found           full-text index of prompts and answers by pairs of characters: see `search`
 
 Every connection belongs to the thread that opened it. WAL lets one process read while another writes.
@@ -42,6 +42,11 @@ MIGRATIONS = (
     """
     ALTER TABLE answers ADD COLUMN indexed INTEGER NOT NULL DEFAULT -1;
     CREATE VIRTUAL TABLE found USING fts5 (pairs, content = '', columnsize = 0, tokenize = 'ascii');
+    """,
+    """
+    ALTER TABLE answers ADD COLUMN uniforms BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE answers ADD COLUMN surprises BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE answers ADD COLUMN lengths BLOB NOT NULL DEFAULT x'';
     """,
 )
 """Each brings a database of the version before to its own; the last one's number is this program's version."""

@@ -22,7 +22,7 @@ from charrnn.numerics import Array
 from charrnn.prospects import Look, Prospects
 from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
-from charrnn.tokenizer import Tokenizer
+from charrnn.tokenizer import IncrementalDecoder, Tokenizer
 
 READ_POSITIONS = 512  # of a prompt at once
 BEGINNING = 18  # tokens of a draft: what an answer is about is said by then
@@ -38,15 +38,18 @@ class Piece:
     token: int
     surprise: float
     """Bits: −log₂ of its probability at temperature 1, before any filter."""
+    uniform: float
+    """The random number that drew it."""
     look: Look | None = None
     """Why it came, where that was asked for."""
 
 
 class Choice(NamedTuple):
-    """A token, its surprise in bits, and why it came, where that was asked for."""
+    """A token, its surprise in bits, its random number, and why it came, where that was asked for."""
 
     token: int
     surprise: float
+    uniform: float
     look: Look | None
 
 
@@ -152,13 +155,13 @@ class Stream:
             self._expected = logits[0], self.memory
         return self._expected[0]
 
-    def expected(self, barred: Collection[int]) -> Array:
-        """A copy of the logits, with −∞ for what is barred."""
-        return _without(self.logits, np.array(sorted(barred), np.int64))
-
-    def history(self) -> list[int]:
-        """The last tokens read."""
-        return self._history.read()
+    def prospects(self, barred: Collection[int]) -> Prospects:
+        """What may come next but what is barred; with a memory, the network's share in it, too."""
+        share = None
+        if self.memory is not None:
+            share = self.memory.network_share(self._stepper.logits(self._h)[0], self._history.tokens())
+        logits = _without(self.logits, np.array(sorted(barred), np.int64))
+        return Prospects(logits, self._history.read(), share)
 
     def _with_memory(self, logits: Array, drafted: Sequence[Sequence[int]]) -> Array:
         """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say."""
@@ -200,16 +203,20 @@ class Stream:
         stops: Collection[int] = (),
         at_least: int = 0,
         drafts: int = 1,
+        before: Sequence[int] = (),
         look: bool = False,
     ) -> Iterator[Piece]:
         """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
-        `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`. With `look`, which
-        costs a sort a token, pieces say why they came; those of a draft do not, as of eight draws one was kept.
+        `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`, unless some tokens
+        of it were read `before`. With `look`, which costs a sort a token, pieces say why they came; those of a draft do
+        not, as of eight draws one was kept.
 
         The settings are asked for before each token, so they may change in between, but not among the drafts. The
         stream stands after the last piece given, so a consumer may stop at any moment and go on from there.
         """
         decoder = self._tokenizer.decoder()
+        for token in before:
+            decoder.push(token)  # the last may be in the middle of a character
         bars = np.array(sorted(barred), np.int64)
         early_bars = np.union1d(bars, np.array(sorted(stops), np.int64))
 
@@ -221,12 +228,13 @@ class Stream:
             recent = [*self._history.read(), *drafted] if seen or config.repetition_penalty != 1 else []
             uniform = rng.random()
             token, bits = sample(logits, recent, config, uniform)
-            return Choice(token, bits, Look.at(Prospects(logits, recent), config, token, uniform) if seen else None)
+            look = Look.at(Prospects(logits, recent), config, token, uniform) if seen else None
+            return Choice(token, bits, uniform, look)
 
         beginning: Sequence[_Step] = []
-        if drafts > 1 and self._summary is not None and (config := sampling()).temperature > 0:
+        if drafts > 1 and not before and self._summary is not None and (config := sampling()).temperature > 0:
             beginning = self._best_beginning(self._summary, drafts, partial(choose, config=config), stops)
-        for drawn in itertools.count():
+        for drawn in itertools.count(len(before)):
             given = beginning[drawn] if drawn < len(beginning) else None
             choice = given.choice if given else choose(self.logits, [], drawn, sampling(), seen=look)
             token = choice.token
@@ -237,10 +245,10 @@ class Stream:
                 self._history.extend([token])
             else:
                 self.read([token])
-            text = NEW_DOCUMENT if token == self._tokenizer.document else decoder.push(token)
+            text = text_of(token, self._tokenizer, decoder)
             if self._summary is not None:
                 self._answered = (self._answered + text)[:MOST_CHARACTERS]
-            yield Piece(text, token, choice.surprise, choice.look)
+            yield Piece(text, token, choice.surprise, choice.uniform, choice.look)
 
     def _best_beginning(
         self,
@@ -282,6 +290,11 @@ def _without(logits: Array, barred: Ids) -> Array:
     logits = logits.copy()
     logits[barred] = -np.inf
     return logits
+
+
+def text_of(token: int, tokenizer: Tokenizer, decoder: IncrementalDecoder) -> str:
+    """The characters that become whole with a token."""
+    return NEW_DOCUMENT if token == tokenizer.document else decoder.push(token)
 
 
 def _tokens(steps: Sequence[_Step]) -> list[int]:

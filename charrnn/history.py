@@ -17,6 +17,7 @@ from charrnn.search import pairs, query, snippet
 from charrnn.turns import Change, Turn
 
 LONGEST_TITLE = 40  # characters, of a title taken from the first prompt
+COLUMNS = "text, tokens, uniforms, surprises, lengths, record, place"  # of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Conversations(Database):
                 values = conversation, answer.mode, encodable(answer.prompt)
                 row = self._base.execute("INSERT INTO turns (conversation, mode, prompt) VALUES (?, ?, ?)", values)
                 turn = int(row.lastrowid or 0)
-            given = turn, encodable(answer.answer), answer.tokens.tobytes(), json.dumps(record_of(answer))
-            row = self._base.execute("INSERT INTO answers (turn, text, tokens, record) VALUES (?, ?, ?, ?)", given)
+            values = turn, *_values(answer)
+            row = self._base.execute(f"INSERT INTO answers (turn, {COLUMNS}) VALUES (?{', ?' * 7})", values)
             self._base.execute("UPDATE turns SET stands = ? WHERE id = ?", (row.lastrowid, turn))
             self._touch(turn)
             return turn, int(row.lastrowid or 0)
@@ -62,14 +63,8 @@ class Conversations(Database):
     def save_answer(self, number: int, answer: Turn, *, whole: bool = False) -> None:
         """An answer as far as it goes by now; to be found, once it is whole."""
         with self._explained(), self._transaction():
-            values = (
-                encodable(answer.answer),
-                answer.tokens.tobytes(),
-                json.dumps(record_of(answer)),
-                answer.place,
-                number,
-            )
-            self._base.execute("UPDATE answers SET text = ?, tokens = ?, record = ?, place = ? WHERE id = ?", values)
+            values = *_values(answer), number
+            self._base.execute(f"UPDATE answers SET ({COLUMNS}) = (?{', ?' * 6}) WHERE id = ?", values)
             row = self._base.execute("SELECT turn FROM answers WHERE id = ?", (number,)).fetchone()
             if row is not None:
                 self._touch(row[0])
@@ -158,7 +153,7 @@ class Conversations(Database):
         """The turns of a conversation, in order."""
         with self._explained():
             rows = self._base.execute(
-                "SELECT t.id, t.mode, t.prompt, t.stands, a.id, a.text, a.tokens, a.record, a.place "
+                f"SELECT t.id, t.mode, t.prompt, t.stands, a.id, {COLUMNS} "
                 "FROM turns AS t JOIN answers AS a ON a.turn = t.id WHERE t.conversation = ? ORDER BY t.id, a.id",
                 (conversation,),
             ).fetchall()
@@ -249,6 +244,7 @@ def record_of(turn: Turn) -> dict[str, Any]:
         "model": turn.model,
         "began": turn.began,
         "drafts": turn.drafts,
+        "given": turn.given,
         "changes": [{**c._asdict(), "sampling": asdict(c.sampling)} for c in turn.changes],
         "characters": turn.characters,
         "bits": turn.bits,
@@ -257,11 +253,31 @@ def record_of(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _answer(mode: str, prompt: str, text: str, tokens: bytes, record: str, place: bytes | None) -> Turn:
+def _values(turn: Turn) -> tuple[Any, ...]:
+    """What the COLUMNS hold."""
+    drawn = (turn.tokens, turn.uniforms, turn.surprises, turn.lengths)
+    blobs = [part.tobytes() for part in drawn]
+    return encodable(turn.answer), *blobs, json.dumps(record_of(turn)), turn.place
+
+
+def _answer(
+    mode: str,
+    prompt: str,
+    text: str,
+    tokens: bytes,
+    uniforms: bytes,
+    surprises: bytes,
+    lengths: bytes,
+    record: str,
+    place: bytes | None,
+) -> Turn:
     known = json.loads(record)
     known["changes"] = [
         Change(**{**change, "sampling": SamplingConfig(**change["sampling"])}) for change in known["changes"]
     ]
     turn = Turn("chat" if mode == "chat" else "continue", prompt, **known, tokens=array("I", tokens), place=place)
+    turn.uniforms, turn.surprises, turn.lengths = array("d", uniforms), array("f", surprises), array("H", lengths)
     turn.write(text)
+    if sum(turn.lengths) != len(text):  # an emoji's half, perhaps: see `encodable`
+        turn.lengths = array("H")
     return turn

@@ -277,14 +277,18 @@ class Experts:
         """Σ −log₂ of what the network gives the targets."""
         return float(-self._logs(np.arange(len(targets)), targets).sum(dtype=np.float64) / math.log(2))
 
-    def mixture(self, weights: Array) -> Array:
-        """Σ w_i p_i over the vocabulary, (N, V); asked for once, and last, for it takes the
-        room of what it adds."""
+    def network(self, weights: Array) -> Array:
+        """The network's part of Σ w_i p_i, (N, V); asked for once, and last, for it takes the room of what it adds."""
         p: Array = self._p
-        soft, found = self._soft, self._found
+        soft = self._soft
         p *= (weights[:, 0] / self._sum)[:, None]
         soft *= (weights[:, 1] / self._soft_sum)[:, None]
         p += soft
+        return p
+
+    def mixture(self, weights: Array) -> Array:
+        """Σ w_i p_i over the vocabulary, (N, V); once, and last, as before."""
+        p, found = self.network(weights), self._found
         rows, orders = np.divmod(found.cells, COLUMNS)
         np.add.at(p, (rows, found.tokens), weights[rows, 2 + orders] * found.shares)
         return p
@@ -308,6 +312,14 @@ class Memory:
         p = experts.mixture(self.gate.weights(experts.features, experts.there) * np.float32(1 - FLOOR))
         p += np.float32(FLOOR / p.shape[1])
         return np.log(p, out=p)
+
+    def network_share(self, logits: Array, history: Tokens) -> Array:
+        """The network's logits (V) at one place and the tokens before it → its share of each probability of the
+        mixture, (V), between 0 and 1; the others come from the n-grams."""
+        experts = Experts(self.ngrams, logits[None], [history])
+        network = experts.network(self.gate.weights(experts.features, experts.there) * np.float32(1 - FLOOR))[0]
+        whole = np.exp(self.mix(logits[None], [history])[0])
+        return np.asarray((network + np.float32(FLOOR / len(network))) / whole)
 
     def bits(self, logits: Array, histories: Sequence[Tokens], targets: Tokens) -> npt.NDArray[np.float64]:
         """Σ −log₂ p(target) by the network alone, with the text, and with the cache, too: (3,)."""

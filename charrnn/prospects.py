@@ -44,6 +44,8 @@ class Prospect:
     """(N,), after the repetition penalty, falling."""
     model: Wide
     """Probabilities as the model has them: at temperature 1, before penalty and filters, (N,)."""
+    network: Array | None
+    """Of each of these, the share that is the network's and not its memory's, (N,); None where no memory has a say."""
     left: dict[Filter, int]
     """How many of the first ones each filter leaves, in the order of the filters; each at least one."""
     temperature: float
@@ -85,10 +87,10 @@ class Prospect:
         """The rank that a uniform number in [0, 1) draws."""
         return draw(Candidates(self.ids[: self.kept], self.logits[: self.kept]), self.temperature, uniform)
 
-    def turns(self, uniform: float) -> tuple[float | None, float | None]:
-        """The temperatures below and above which this uniform number draws another candidate, None where no temperature
-        does: where F of the candidates before the one that is drawn, and F with it, equal the number (by bisection)."""
-        rank = self.choice(uniform)
+    def turns(self, uniform: float, rank: int) -> tuple[float | None, float | None]:
+        """The temperatures below and above which a uniform number, which drew the candidate of a rank, draws another;
+        None where no temperature does: where F of the candidates before that one, and F with it, equal the number (by
+        bisection)."""
         return self._crossing(rank, uniform), self._crossing(rank + 1, uniform)
 
     def at(self, temperature: float) -> Prospect:
@@ -123,11 +125,13 @@ def entropy_of(probabilities: Wide) -> float:
 
 
 class Prospects:
-    """One place's logits (V), −∞ for what is barred, looked at under any settings; sorted once."""
+    """One place's logits (V), −∞ for what is barred, looked at under any settings; sorted once. The network's share in
+    the probabilities (V), where a memory has a say."""
 
-    def __init__(self, logits: Array, history: Sequence[int] = ()) -> None:
+    def __init__(self, logits: Array, history: Sequence[int] = (), network: Array | None = None) -> None:
         self._logits = logits
         self._history = history
+        self._network = network
         self._sorted: tuple[tuple[float, int], Ids, Wide, Wide] | None = None
 
     def under(self, config: SamplingConfig) -> Prospect:
@@ -142,7 +146,8 @@ class Prospects:
         if config.min_p > 0:
             kept = kept[: min_p_count(softmax(kept), config.min_p)]
         left["min_p"] = len(kept)
-        return Prospect(ids, logits, model, left, config.temperature)
+        network = None if self._network is None else self._network[ids]
+        return Prospect(ids, logits, model, network, left, config.temperature)
 
     def _in_order(self, config: SamplingConfig) -> tuple[Ids, Wide, Wide]:
         """Ids by falling logit, those logits, and the model's own probabilities; kept while the penalty is the same."""

@@ -5,20 +5,22 @@ What cannot be saved does not stop the conversation; `trouble` says why.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from charrnn.chat import Session
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, SavedTurn
-from charrnn.turns import Turn
+from charrnn.session import Session
+from charrnn.turns import Turn, alternatives
 
 if TYPE_CHECKING:
     from charrnn.generation import Piece
 
 SAVE_EVERY = 0.5  # seconds of an answer at risk
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Recorder:
@@ -35,11 +37,23 @@ class Recorder:
 
     def say(self, text: str) -> Generator[Piece, None, None]:
         """Stream an answer, saved at least once a second and at its end."""
-        return self._recorded(self.session.say(text), again=False)
+        return self._recorded(self.session.say(text))
 
     def say_again(self) -> Generator[Piece, None, None]:
         """Stream another answer to the last prompt."""
-        return self._recorded(self.session.say_again(), again=True)
+        return self._recorded(self.session.say_again())
+
+    def branch(self, turn: Turn, number: int, token: int) -> Generator[Piece, None, None]:
+        """Stream another answer, which parts from one there is: see `Session.branch`. From an earlier one than the last
+        in a new conversation, which holds what came before it."""
+        self.session.look_at(turn, number)  # what fails is to fail before anything is changed
+        if turn is not self.session.turns[-1]:
+            self._fork(self.session.turns[: self.session.turns.index(turn) + 1])
+        yield from self._recorded(self.session.branch(number, token))
+
+    def sweep(self, text: str, temperatures: Sequence[float], length: int) -> Generator[tuple[int, Piece], None, None]:
+        """Stream answers at several temperatures: see `Session.sweep`."""
+        return self._recorded(self.session.sweep(text, temperatures, length), all_grow=True)
 
     def choose(self, other: Turn) -> None:
         """Put another answer in the place of the last one."""
@@ -75,46 +89,68 @@ class Recorder:
         self.session.restore(turns)
         self.conversation, self._saved = conversation, saved
 
-    def _recorded(self, pieces: Iterator[Piece], *, again: bool) -> Generator[Piece, None, None]:
-        answer: Turn | None = None
-        number, due = None, 0.0
+    def _fork(self, turns: list[Turn]) -> None:
+        """A new conversation, which holds these turns and their other answers."""
+        self.session.restore(turns)
+        self.conversation, self._saved = None, []
+        for turn in turns:
+            self._save(turn, alternatives(turn), whole=True)
+
+    def _recorded(self, pieces: Iterator[P], *, all_grow: bool = False) -> Generator[P, None, None]:
+        before, due = self._last(), 0.0
+
+        def save(*, whole: bool = False) -> None:
+            turn = self._last()
+            if turn is not None and turn is not before:
+                growing = alternatives(turn) if all_grow else [turn]
+                for answer in growing if whole else ():
+                    answer.place = self.session.place(answer)
+                self._save(turn, growing, whole=whole)
+
         try:
-            for piece in pieces:
-                if answer is None or time.monotonic() > due:
-                    answer = self.session.turns[-1]
-                    number = self._save(number, answer, again=again)
-                    due = time.monotonic() + SAVE_EVERY
-                yield piece
+            with contextlib.closing(cast(Generator[P, None, None], pieces)):
+                for piece in pieces:
+                    if time.monotonic() > due:
+                        save()
+                        due = time.monotonic() + SAVE_EVERY
+                    yield piece
         finally:
-            if answer is not None:
-                answer.place = self.session.place(answer.mode)
-                self._save(number, answer, again=again, whole=True)
+            save(whole=True)
 
-    def _save(self, number: int | None, answer: Turn, *, again: bool, whole: bool = False) -> int | None:
-        """The number under which the answer is saved; None while it cannot be."""
+    def _last(self) -> Turn | None:
+        return self.session.turns[-1] if self.session.turns else None
 
-        def save(base: Conversations) -> int:
-            known = self._add(base, answer, again=again) if number is None else number
-            base.save_answer(known, answer, whole=whole)
-            return known
+    def _save(self, turn: Turn, answers: Sequence[Turn], *, whole: bool) -> None:
+        """These answers of a turn, the last one, as far as they go."""
 
-        found = self._try(save)
-        return number if found is None else found
+        def save(base: Conversations) -> None:
+            saved = self._row(base, turn)
+            numbers = {id(answer): number for number, answer in saved.answers.items()}
+            for answer in answers:
+                if id(answer) not in numbers:
+                    assert self.conversation is not None
+                    _, number = base.add(self.conversation, answer, saved.id)
+                    saved.answers[number], numbers[id(answer)], saved.stands = answer, number, number
+                base.save_answer(numbers[id(answer)], answer, whole=whole)
+            if saved.stands != numbers[id(turn)]:
+                saved.stands = numbers[id(turn)]
+                base.choose(saved.id, saved.stands)
 
-    def _add(self, base: Conversations, answer: Turn, *, again: bool) -> int:
+        self._try(save)
+
+    def _row(self, base: Conversations, turn: Turn) -> SavedTurn:
+        """Where the last turn is saved, or another answer to its prompt; if nowhere, it is now."""
+        if self._saved and turn in self._saved[-1].answers.values():
+            return self._saved[-1]
         if self.conversation is not None and not base.has(self.conversation):  # deleted, by another program perhaps
             self.conversation, self._saved = None, []
+        if self._saved and self._saved[-1].standing in turn.others:
+            return self._saved[-1]
         if self.conversation is None:
-            self.conversation = base.begin(answer.prompt)
-        saved = self._saved[-1] if again and self._saved else None
-        if saved is None or saved.standing not in answer.others:
-            turn, number = base.add(self.conversation, answer)
-            saved = SavedTurn(turn, {}, 0)
-            self._saved.append(saved)
-        else:
-            _, number = base.add(self.conversation, answer, saved.id)
-        saved.answers[number], saved.stands = answer, number
-        return number
+            self.conversation = base.begin(turn.prompt)
+        row, number = base.add(self.conversation, turn)
+        self._saved.append(SavedTurn(row, {number: turn}, number))
+        return self._saved[-1]
 
     def _try(self, work: Callable[[Conversations], T]) -> T | None:
         if self._conversations is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,31 +19,39 @@ from charrnn.generation import Piece, with_seed
 from charrnn.model import LanguageModel
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Column:
     """What was written at one temperature."""
 
     sampling: SamplingConfig
     """With its seed."""
-    pieces: tuple[Piece, ...]
     known: Collection[str] | None = None
     """The runs of two characters of the training text, where it is at hand."""
+    text: str = ""
+    bits: float = 0.0
+    """Of all its tokens, under the model that wrote it, at temperature 1 and unfiltered."""
+    entropies: list[float] = field(default_factory=list)
+    """Bits of what each token was drawn from."""
 
-    @property
-    def text(self) -> str:
-        """All of it."""
-        return "".join(piece.text for piece in self.pieces)
+    def add(self, piece: Piece) -> None:
+        """It grows by a piece, which is not kept: what may come next is half a megabyte."""
+        self.write(piece.text, piece.surprise, math.nan if piece.look is None else piece.look.entropy)
+
+    def write(self, text: str, bits: float, entropy: float) -> None:
+        """It grows."""
+        self.text += text
+        self.bits += bits
+        self.entropies.append(entropy)
 
     @property
     def entropy(self) -> float:
         """Mean bits of what a token was drawn from."""
-        entropies = [piece.look.entropy for piece in self.pieces if piece.look is not None]
-        return sum(entropies) / len(entropies) if entropies else math.nan
+        return sum(self.entropies) / len(self.entropies) if self.entropies else math.nan
 
     @property
     def surprise(self) -> float:
-        """Bits per character of the text under the model that wrote it, at temperature 1 and unfiltered."""
-        return sum(piece.surprise for piece in self.pieces) / len(self.text) if self.text else math.nan
+        """Bits per character of the text under the model that wrote it."""
+        return self.bits / len(self.text) if self.text else math.nan
 
     def distinct(self, n: int) -> float:
         """Different runs of n characters / runs of n characters (Li et al. 2016)."""
@@ -111,7 +119,10 @@ def sweep(
         stream.go_to(start)
         rng, barred = np.random.default_rng(seed), model.tokenizer.unwritten
         pieces = stream.generate(lambda c=config: c, rng, barred=barred, look=True)  # type: ignore[misc]
-        yield Column(config, tuple(_first(pieces, length)), known)
+        column = Column(config, known)
+        for piece in _first(pieces, length):
+            column.add(piece)
+        yield column
 
 
 def _first(pieces: Iterator[Piece], length: int) -> Iterator[Piece]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -41,8 +43,16 @@ class Turn:
     began: float = 0.0
     """Seconds since 1970."""
     drafts: int = 1
+    given: int = 0
+    """How many of its first tokens were not drawn but taken from another answer, the last of them chosen by hand."""
     tokens: array[int] = field(default_factory=lambda: array("I"), repr=False)
     """What was drawn."""
+    uniforms: array[float] = field(default_factory=lambda: array("d"), repr=False)
+    """The random number that drew each; NaN where it was chosen by hand."""
+    surprises: array[float] = field(default_factory=lambda: array("f"), repr=False)
+    """Bits of each."""
+    lengths: array[int] = field(default_factory=lambda: array("H"), repr=False)
+    """The characters that became whole with each."""
     characters: int = 0
     bits: float = 0.0
     """Total surprise of the answer at temperature 1."""
@@ -75,6 +85,29 @@ class Turn:
         """As it was when the answer began."""
         return self.changes[0].sampling.temperature
 
+    @property
+    def detailed(self) -> bool:
+        """Whether it is known how each token came; not so of answers that an earlier version saved."""
+        return len(self.uniforms) == len(self.surprises) == len(self.lengths) == len(self.tokens)
+
+    def runs(self) -> Iterator[tuple[str, float]]:
+        """Its text as it grew, and the bits of each run; NaN where they are not known."""
+        answer = self.answer
+        if not self.detailed:
+            yield answer, math.nan
+            return
+        start = 0
+        bits = 0.0
+        for length, surprise in zip(self.lengths, self.surprises, strict=True):
+            bits += surprise
+            if length:
+                yield answer[start : start + length], bits
+                start, bits = start + length, 0.0
+
+    def in_force(self, token: int) -> Change:
+        """The settings by which a token was drawn."""
+        return next(change for change in reversed(self.changes) if change.at <= token)
+
     def write(self, text: str) -> None:
         """The text grows."""
         self._text.write(text)
@@ -83,6 +116,9 @@ class Turn:
         """The answer grows by a piece, which took so many seconds."""
         self.write(piece.text)
         self.tokens.append(piece.token)
+        self.uniforms.append(piece.uniform)
+        self.surprises.append(piece.surprise)
+        self.lengths.append(len(piece.text))
         self.characters += len(piece.text)
         self.bits += piece.surprise
         self.seconds += seconds
@@ -94,6 +130,19 @@ class Next(NamedTuple):
     prospects: Prospects
     names: dict[int, str]
     """Of the likeliest tokens: what they would add to the text."""
+    written: str = ""
+    """The last of what stands before it."""
+
+
+class Seen(NamedTuple):
+    """What stood at a place of an answer, and what else could have."""
+
+    number: int
+    """Of the token in its answer."""
+    token: int
+    place: Next
+    sampling: SamplingConfig
+    """The settings then."""
 
 
 def alternatives(turn: Turn) -> list[Turn]:

@@ -261,7 +261,7 @@ def test_the_draft_that_tells_its_question_is_kept(talker):
     def choose(logits, drafted, drawn):
         ids = [*tokenizer.encode(texts[next(turns)]), tokenizer.ask]
         assert drafted == ids[:drawn]
-        return Choice(ids[drawn], 0.0, None)
+        return Choice(ids[drawn], 0.0, 0.5, None)
 
     lengths = [len(tokenizer.encode(text)) for text in texts]
     turns = iter([b for drawn in range(99) for b in range(len(texts)) if drawn <= lengths[b]])

@@ -164,3 +164,21 @@ def test_the_sharpness_of_overconfident_logits_is_found(sharpness):
     targets = torch.distributions.Categorical(logits=logits).sample()
     halves = [(logits[:100] / sharpness, targets[:100]), (logits[100:] / sharpness, targets[100:])]
     assert best_sharpness(halves) == pytest.approx(sharpness, abs=0.02)
+
+
+def test_the_network_has_its_share_of_what_it_expects():
+    """By hand: where nothing was followed by a token, all of its probability is the network's."""
+    rng = np.random.default_rng(3)
+    tokens = rng.integers(0, 9, 400).astype(np.uint16)
+    gate = Gate(*(rng.normal(0, 0.1, shape).astype(np.float32) for shape in ((FEATURES, 4), 4, (4, EXPERTS), EXPERTS)))
+    memory = Memory(NGrams(tokens, by_context(tokens), 12), gate)
+    logits, history = rng.normal(0, 1, 12).astype(np.float32), tokens[:50].astype(np.int32)
+    share = memory.network_share(logits, history)
+    assert share[9:] == pytest.approx(1, abs=1e-5)  # never read
+    assert ((share > 0) & (share <= 1 + 1e-5)).all()
+    experts = Experts(memory.ngrams, logits[None], [history])
+    weights = gate.weights(experts.features, experts.there)[0] * (1 - FLOOR)
+    q = np.exp(logits) / np.exp(logits).sum()
+    soft = np.exp(logits / SOFTER) / np.exp(logits / SOFTER).sum()
+    network = weights[0] * q + weights[1] * soft + FLOOR / 12
+    assert share * np.exp(memory.mix(logits[None], [history])[0]) == pytest.approx(network, rel=1e-4)

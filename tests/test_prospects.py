@@ -86,7 +86,7 @@ def test_where_another_would_have_been_drawn(logits, config, uniform):
     if config.temperature == 0:
         return
     rank = prospect.choice(uniform)
-    below, above = prospect.turns(uniform)
+    below, above = prospect.turns(uniform, prospect.choice(uniform))
     assert below is None or below <= config.temperature * (1 + 1e-9)
     assert above is None or above >= config.temperature * (1 - 1e-9)
     if below is not None and below > 1e-4:
@@ -101,13 +101,13 @@ def test_where_another_would_have_been_drawn(logits, config, uniform):
 def test_a_turn_by_hand():
     """Two candidates, 3 : 1; u = 0.6 draws the first until it has 0.6: 3^(1/T) / (3^(1/T) + 1) = 0.6."""
     prospect = Prospects(np.log(np.array([3, 1], np.float32))).under(SamplingConfig(temperature=1))
-    below, above = prospect.turns(0.6)
+    below, above = prospect.turns(0.6, 0)
     assert below is None
     assert above == pytest.approx(math.log(3) / math.log(1.5), rel=1e-6)
-    below, above = prospect.turns(0.9)
+    below, above = prospect.turns(0.9, prospect.choice(0.9))
     assert below == pytest.approx(math.log(3) / math.log(9), rel=1e-6)
     assert above is None
-    assert prospect.turns(0.4) == (None, None)  # the first has never less than a half
+    assert prospect.turns(0.4, 0) == (None, None)  # the first has never less than a half
 
 
 def test_entropy_of_nothing_uncertain():

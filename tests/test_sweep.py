@@ -1,9 +1,11 @@
 """A sweep: its figures by hand, its random numbers, its formats."""
 
 import csv
+import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 
 from charrnn.config import SamplingConfig
@@ -37,10 +39,12 @@ def test_divergence_by_hand(a, b, place):
 
 
 def test_the_share_of_known_pairs_by_hand():
-    column = Column(SamplingConfig(), (Piece("甲乙丙", 1, 6.0),), {"甲乙"})
+    column = Column(SamplingConfig(), {"甲乙"})
+    assert column.seen is None
+    assert math.isnan(column.entropy)
+    column.add(Piece("甲乙丙", 1, 6.0, 0.5))
     assert column.seen == 0.5
     assert column.surprise == 2.0
-    assert Column(SamplingConfig(), (), {"甲乙"}).seen is None
 
 
 def test_columns_part_only_where_temperature_decides(writer):  # noqa: F811
@@ -50,17 +54,23 @@ def test_columns_part_only_where_temperature_decides(writer):  # noqa: F811
         assert column.text == "".join(writer.generate("床前", length=60, sampling=column.sampling))
     assert columns[1].text == columns[2].text
     assert partings(columns)[2] is None
-    for one, other in ((columns[0], columns[1]), (columns[1], columns[3])):
-        parted = False
-        for a, b in zip(one.pieces, other.pieces, strict=False):
-            assert a.look.uniform == b.look.uniform
-            if a.token != b.token:
-                below, _ = b.look.prospects.under(one.sampling).at(other.sampling.temperature).turns(b.look.uniform)
-                assert below is not None
-                assert below >= one.sampling.temperature * (1 - 1e-6)
-                parted = True
-                break
-        assert parted == (one.text != other.text)
+
+
+def test_where_two_columns_part_the_number_that_draws_says_why(writer):  # noqa: F811
+    """The temperature below which the second would have drawn as the first is between the two."""
+    for low, high in ((0.0, 0.5), (0.5, 1.5)):
+        texts = []
+        for temperature in (low, high):
+            stream = writer.stream()
+            stream.read_text("床前")
+            config, rng = SamplingConfig(temperature=temperature), np.random.default_rng(4)
+            barred = writer.tokenizer.unwritten
+            texts.append([*itertools.islice(stream.generate(lambda c=config: c, rng, barred=barred, look=True), 40)])
+        parted = next((a, b) for a, b in zip(*texts, strict=True) if a.token != b.token)
+        assert parted[0].uniform == parted[1].uniform
+        look = parted[1].look
+        below, _ = look.prospects.under(SamplingConfig(temperature=high)).turns(look.uniform, look.rank)
+        assert low * (1 - 1e-6) <= below <= high
 
 
 def test_entropy_rises_with_temperature(writer):  # noqa: F811

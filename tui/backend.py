@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from charrnn.catalogue import ModelEntry
-    from charrnn.chat import Session
+    from charrnn.session import Session
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from charrnn.chat import Session
+from charrnn.session import Session
 from charrnn.turns import Mode, Next, Turn
 
 

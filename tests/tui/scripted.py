@@ -59,8 +59,8 @@ class ScriptedSession:
     def restore(self, turns: Sequence[Turn]) -> None:
         self.turns = list(turns)
 
-    def place(self, mode: str) -> bytes | None:
-        return b"place" if mode == "continue" else None
+    def place(self, turn: Turn) -> bytes | None:
+        return b"place" if turn.mode == "continue" else None
 
     def next(self) -> Next:
         """Five characters and a mark: 1/2, 1/4, 1/8, 1/16 twice, whatever was said."""
@@ -84,7 +84,7 @@ class ScriptedSession:
         for character in answer:
             self.gate.wait()
             self.temperatures.append(self.sampling.temperature)
-            piece = Piece(character, 9, 1.5)
+            piece = Piece(character, 9, 1.5, 0.5)
             turn.add(piece, 0.01)
             yield piece
         turn.stopped = False

@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from charrnn.chat import Session
 from charrnn.errors import HistoryError
 from charrnn.plain import encodable, one_line, plain
+from charrnn.session import Session
 from charrnn.turns import Mode, Next
 from tui import events
 from tui.backend import Backend

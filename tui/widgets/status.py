@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from charrnn.chat import Session
 from charrnn.plain import one_line
+from charrnn.session import Session
 from charrnn.turns import Mode
 from tui.strings import Words
 
