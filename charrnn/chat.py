@@ -171,12 +171,8 @@ class ChatSession:
             raise UsageError(f"token {token} may not stand there")
         surprise = -float(np.log2(prospect.model[prospect.rank(token)]))
         others, stream = self._set_aside(old), self._home()
-        turn = Turn(old.mode, old.prompt, [change for change in old.changes if change.at <= number], old.model)
+        turn = old.beginning(number)
         turn.began, turn.others, turn.before, turn.given = time.time(), others, stream.mark(), number
-        for name in ("tokens", "uniforms", "surprises", "lengths"):
-            getattr(turn, name).extend(getattr(old, name)[:number])
-        turn.characters, turn.bits = sum(turn.lengths), sum(turn.surprises)
-        turn.write(old.answer[: turn.characters])
         self._turns.append(turn)
         self._read_prompt(stream, turn.mode, turn.prompt)
         decoder = self._model.tokenizer.decoder()
@@ -193,7 +189,9 @@ class ChatSession:
         else:
             yield from self._write(stream, turn, rng)
 
-    def sweep(self, text: str, temperatures: Sequence[float], length: int) -> Iterator[tuple[int, Piece]]:
+    def sweep(
+        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+    ) -> Iterator[tuple[int, Piece]]:
         """Stream answers at several temperatures side by side, by the same random numbers, a token of each in turn,
         until they end, or have so many characters; each with the number of its temperature.
 
@@ -205,7 +203,7 @@ class ChatSession:
         from charrnn.generation import with_seed
 
         home, memory, mode = self._home(), self._memory(), self.mode
-        config, seed = with_seed(self.sampling)
+        config, seed = with_seed(self.sampling if seed is None else replace(self.sampling, seed=seed))
         before, now = home.mark(), time.time()
         turns = []
         for n, temperature in enumerate(temperatures):

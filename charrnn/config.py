@@ -241,3 +241,19 @@ class TrainingConfig(Architecture):
         _require(self.patience >= 0, f"patience must be 0 (off) or more, not {self.patience}")
         _require(0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
         _require(0 <= self.threads <= 1024, f"threads must be between 0 (automatic) and 1024, not {self.threads}")
+
+
+TEMPERATURES = "0,0.3,0.6,0.8,1,1.4,2"
+
+
+def read_temperatures(words: str) -> list[float]:
+    """Numbers with commas between, also wide ones. UsageError if they are none, or out of range."""
+    try:
+        numbers = [float(word) for word in words.replace("，", ",").split(",")]
+    except ValueError:
+        raise UsageError(
+            f"temperatures are numbers with commas between, such as {TEMPERATURES}, not {words!r}"
+        ) from None
+    for number in numbers:
+        SamplingConfig(temperature=number)  # refuses what is none
+    return numbers

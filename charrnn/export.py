@@ -14,12 +14,20 @@ from charrnn.turns import Turn, alternatives
 
 LONGEST_NAME = 40
 WORDS = {
-    "zh": {"chat": "问", "continue": "开头", "answer": "答", "written": "续写", "figures": "温度 {} · 种子 {} · {} 字"},
+    "zh": {
+        "chat": "问",
+        "continue": "开头",
+        "answer": "答",
+        "written": "续写",
+        "other": "另一个",
+        "figures": "温度 {} · 种子 {} · {} 字",
+    },
     "en": {
         "chat": "Question",
         "continue": "Beginning",
         "answer": "Answer",
         "written": "Continuation",
+        "other": "Another one",
         "figures": "temperature {} · seed {} · {} characters",
     },
 }
@@ -32,8 +40,17 @@ def export(conversations: Conversations, number: int, folder: Path, language: st
     """
     title = conversations.title(number)
     turns = [turn.standing for turn in conversations.turns(number)]
+    return write_texts(
+        folder, title, {".md": as_markdown(title, turns, WORDS[language]), ".json": as_json(title, turns)}
+    )
+
+
+def write_texts(folder: Path, title: str, texts: Mapping[str, str]) -> list[Path]:
+    """Write texts by the ending of their files, named after a title, over nothing that is there; the files.
+
+    Raises HistoryError when they cannot be written.
+    """
     stem = re.sub(r'[\\/:*?"<>|\s\x00-\x1f]+', "-", title)[:LONGEST_NAME].strip("-.") or "charrnn"
-    texts = {".md": as_markdown(title, turns, WORDS[language]), ".json": as_json(title, turns)}
     try:
         names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
         free = next(name for name in names if not any((folder / f"{name}{ending}").exists() for ending in texts))
@@ -45,14 +62,15 @@ def export(conversations: Conversations, number: int, folder: Path, language: st
 
 
 def as_markdown(title: str, turns: Sequence[Turn], words: Mapping[str, str]) -> str:
-    """The answers that stand, with the line of figures under each."""
+    """The answers that stand, and those that were set aside, with the line of figures under each."""
     parts = [f"# {title}"]
     for turn in turns:
         if turn.prompt.strip():
             parts.append(f"**{words[turn.mode]}**\n\n{turn.prompt}")
         named = words["answer" if turn.mode == "chat" else "written"]
-        figures = words["figures"].format(f"{turn.temperature:.2f}", turn.seed, turn.characters)
-        parts.append(f"**{named}**\n\n{turn.answer}\n\n*{figures}*")
+        for answer in (turn, *(other for other in alternatives(turn) if other is not turn)):
+            figures = words["figures"].format(f"{answer.temperature:.2f}", answer.seed, answer.characters)
+            parts.append(f"**{named if answer is turn else words['other']}**\n\n{answer.answer}\n\n*{figures}*")
     return "\n\n".join(parts) + "\n"
 
 

@@ -51,9 +51,11 @@ class Recorder:
             self._fork(self.session.turns[: self.session.turns.index(turn) + 1])
         yield from self._recorded(self.session.branch(number, token))
 
-    def sweep(self, text: str, temperatures: Sequence[float], length: int) -> Generator[tuple[int, Piece], None, None]:
+    def sweep(
+        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+    ) -> Generator[tuple[int, Piece], None, None]:
         """Stream answers at several temperatures: see `Session.sweep`."""
-        return self._recorded(self.session.sweep(text, temperatures, length), all_grow=True)
+        return self._recorded(self.session.sweep(text, temperatures, length, seed), all_grow=True)
 
     def choose(self, other: Turn) -> None:
         """Put another answer in the place of the last one."""

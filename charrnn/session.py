@@ -36,7 +36,9 @@ class Session(Protocol):
     def branch(self, number: int, token: int) -> Iterator[Piece]:
         """Stream another answer to the last prompt: as the one that stands, but for one token, and on from there."""
 
-    def sweep(self, text: str, temperatures: Sequence[float], length: int) -> Iterator[tuple[int, Piece]]:
+    def sweep(
+        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+    ) -> Iterator[tuple[int, Piece]]:
         """Stream answers at several temperatures side by side, by the same random numbers; each with its number."""
 
     def choose(self, other: Turn) -> None:

@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from charrnn.config import SamplingConfig
+from charrnn.config import TEMPERATURES, SamplingConfig, read_temperatures
 from charrnn.console import print_json, read_prompt
 from charrnn.errors import OK, UsageError
 from charrnn.options import Flat, Json, ModelName
-
-TEMPERATURES = "0,0.3,0.6,0.8,1,1.4,2"
 
 
 def sweep(
@@ -54,7 +52,7 @@ def sweep(
     from charrnn.sweep import sweep as run_sweep
     from charrnn.sweep import training_pairs
 
-    chosen = _numbers(temperatures)
+    chosen = read_temperatures(temperatures)
     if samples < 1 or length < 1:
         raise UsageError("samples and length must be 1 or more")
     prompt = read_prompt(prompt)
@@ -73,16 +71,3 @@ def sweep(
     else:
         print("\n".join([*sweep_report.table(found), *sweep_report.texts(found[0])]))
     return OK
-
-
-def _numbers(words: str) -> list[float]:
-    """Temperatures with commas between. UsageError if they are none."""
-    try:
-        numbers = [float(word) for word in words.split(",")]
-    except ValueError:
-        raise UsageError(
-            f"--temperatures takes numbers with commas between, such as {TEMPERATURES}, not {words!r}"
-        ) from None
-    for number in numbers:
-        SamplingConfig(temperature=number)  # refuses what is none
-    return numbers

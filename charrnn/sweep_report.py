@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import statistics
@@ -99,13 +100,19 @@ def records(samples: Sequence[Sequence[Column]]) -> list[dict[str, Any]]:
     ]
 
 
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line a text, under their names."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line a text. CharRNNError where it cannot be written."""
+    """The same into a file. CharRNNError where it cannot be written."""
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        path.write_text(as_csv(rows), encoding="utf-8", newline="")
     except OSError as error:
         raise CharRNNError(f"--csv {path}: cannot be written ({error.strerror})") from None
 

@@ -88,7 +88,18 @@ class Turn:
     @property
     def detailed(self) -> bool:
         """Whether it is known how each token came; not so of answers that an earlier version saved."""
-        return len(self.uniforms) == len(self.surprises) == len(self.lengths) == len(self.tokens)
+        parts = self.uniforms, self.surprises, self.lengths
+        return all(len(part) == len(self.tokens) for part in parts) and sum(self.lengths) == len(self.answer)
+
+    def beginning(self, tokens: int) -> Turn:
+        """Its first tokens, as an answer of their own."""
+        changes = [change for change in self.changes if change.at <= tokens]
+        turn = Turn(self.mode, self.prompt, changes, self.model, self.began)
+        turn.tokens, turn.uniforms = self.tokens[:tokens], self.uniforms[:tokens]
+        turn.surprises, turn.lengths = self.surprises[:tokens], self.lengths[:tokens]
+        turn.characters, turn.bits = sum(turn.lengths), sum(turn.surprises)
+        turn.write(self.answer[: turn.characters])
+        return turn
 
     def runs(self) -> Iterator[tuple[str, float]]:
         """Its text as it grew, and the bits of each run; NaN where they are not known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -15,8 +15,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from charrnn.errors import HistoryError
+from charrnn.turns import Turn
 from tui.backend import Backend
+from tui.events import Answers, Looked
 from tui.screens.chat import ChatScreen
+from tui.screens.listener import Listener
 from tui.settings import Settings
 from tui.strings import STRINGS, Language, language_of_locale
 from tui.talker import PACE
@@ -30,6 +33,8 @@ class ChatApp(App[None]):
     TITLE = "charrnn"
     CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
         "screens/chat.tcss",
+        "widgets/knobs.tcss",
+        "widgets/legend.tcss",
         "widgets/prompt.tcss",
         "widgets/slider.tcss",
         "widgets/status.tcss",
@@ -46,6 +51,7 @@ class ChatApp(App[None]):
         chosen = self._settings.get("language", *STRINGS)
         spoken: Language = "en" if chosen == "en" else "zh"
         self._chat = ChatScreen(backend, language or (spoken if chosen else language_of_locale()), pace)
+        self._opens_next = False  # what comes next was asked for, to be seen on a page
         if (theme := self._settings.get("theme", DARK, LIGHT)) is not None:
             self.theme = theme
 
@@ -81,7 +87,10 @@ class ChatApp(App[None]):
             ("stop", "Esc", chat.action_stop),
             ("conversations", "F2", self.action_conversations),
             ("export", "", self.action_export),
-            ("next", "F3", chat.action_next),
+            ("next", "F3", self.action_next),
+            ("look", "F6", self.action_look),
+            ("sweep", "F7", self.action_sweep),
+            ("shade", "Ctrl+S", chat.action_shade),
             ("models", "Ctrl+L", self.action_models),
             ("mode", "Ctrl+T", chat.action_switch_mode),
             ("switch_memory", "Ctrl+G", chat.action_switch_memory),
@@ -150,13 +159,72 @@ class ChatApp(App[None]):
 
         self.push_screen(ModelsScreen(self._backend.find_models, self._chat.language), chosen)
 
-    def on_chat_screen_looked(self, message: ChatScreen.Looked) -> None:
-        """The bars of what may come next."""
-        from tui.screens.next import NextScreen
+    # The laboratory --------------------------------------------------------------------------------------------------
+
+    def action_next(self) -> None:
+        """What may come next, and what every setting makes of it."""
+        self._opens_next = True
+        self._chat.talker.look()
+
+    def action_look(self) -> None:
+        """What else could have stood at any place of an answer; what is being written stops first."""
+        self._chat.action_stop()
+        self._chat.talker.answers()
+
+    def _open_look(self, turns: Sequence[Turn]) -> None:
+        from tui.screens.look import Branch, LookScreen
 
         chat = self._chat
-        if chat.session is not None and self.screen is chat:
-            self.push_screen(NextScreen(message.place, chat.session.sampling, chat.language, chat.follow))
+        if not turns:
+            chat.notice(chat.words["nothing_to_look_at"])
+            return
+
+        def branch(chosen: Branch | None) -> None:
+            if chosen is not None:
+                chat.branch(*chosen)
+
+        self.push_screen(LookScreen(turns, chat.language, chat.talker.look_at), branch)
+
+    def action_sweep(self) -> None:
+        """One prompt at several temperatures."""
+        from tui.screens.sweep import SweepScreen
+
+        chat, talker = self._chat, self._chat.talker
+        prompt = chat.beginning()
+        if prompt is None or chat.session is None:
+            chat.notice(chat.words["nothing_to_sweep"])
+            return
+        chat.action_stop()
+
+        def begin(temperatures: Sequence[float], length: int, again: int | None) -> int:
+            return talker.sweep(chat.mode, prompt, temperatures, length, again=again)
+
+        def chosen(place: int | None) -> None:
+            talker.stop()
+            if place is not None:
+                talker.pick(place)
+
+        self.push_screen(SweepScreen(prompt, chat.session.sampling, chat.language, begin, talker.stop), chosen)
+
+    def on_listener_told(self, message: Listener.Told) -> None:
+        """To the page that asked for it."""
+        from tui.screens.look import LookScreen
+        from tui.screens.next import NextScreen
+        from tui.screens.sweep import SweepScreen
+
+        chat, event, page = self._chat, message.event, self.screen
+        if isinstance(page, LookScreen | SweepScreen):
+            page.take(event)
+        elif isinstance(event, Answers) and page is chat:
+            self._open_look(event.turns)
+        elif isinstance(event, Looked) and chat.session is not None:
+            if isinstance(page, NextScreen):
+                page.show(event.next)
+            elif page is chat and self._opens_next:
+                self._opens_next = False
+                self.push_screen(
+                    NextScreen(event.next, chat.session.sampling, chat.language, chat.follow, chat.look_on)
+                )
 
     def action_switch_theme(self) -> None:
         """Dark or light."""

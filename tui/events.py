@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charrnn.session import Session
-from charrnn.turns import Mode, Next, Turn
+from charrnn.turns import Change, Mode, Next, Seen, Turn
 
 
 class Opened(NamedTuple):
@@ -37,10 +37,26 @@ class Began(NamedTuple):
 
 
 class Wrote(NamedTuple):
-    """The answer grew."""
+    """The answer grew, by so many bits of surprise."""
 
     run: int
     text: str
+    bits: float
+
+
+class Given(NamedTuple):
+    """The answer begins as another one, with these tokens: see `Turn.given`."""
+
+    run: int
+    turn: Turn
+
+
+class Changed(NamedTuple):
+    """Other settings than before hold from here on."""
+
+    run: int
+    change: Change
+    before: Change
 
 
 class Ended(NamedTuple):
@@ -78,6 +94,44 @@ class Looked(NamedTuple):
     next: Next
 
 
+class Answers(NamedTuple):
+    """Those that can be looked at, in order."""
+
+    turns: list[Turn]
+
+
+class LookedAt(NamedTuple):
+    """What stood at a place of an answer, or why that cannot be said."""
+
+    seen: Seen | None
+    why: str
+
+
+class SweepBegan(NamedTuple):
+    """Answers at several temperatures begin, to the prompt that was given."""
+
+    run: int
+    seed: int
+
+
+class Swept(NamedTuple):
+    """The answer of a number grew: a text, its bits, and the entropy of what it was drawn from."""
+
+    run: int
+    number: int
+    text: str
+    bits: float
+    entropy: float
+
+
+class SweepEnded(NamedTuple):
+    """They are over: their turn, unless they never came to one, and what went wrong, if anything did."""
+
+    run: int
+    turn: Turn | None
+    error: str | None
+
+
 class Damaged(NamedTuple):
     """The database was damaged, and where it was put."""
 
@@ -90,6 +144,8 @@ class Trouble(NamedTuple):
     text: str
 
 
-OfConversation = Looked | Shown | Began | Wrote | Ended | Refused | Chosen | TakenBack
+OfPage = Looked | Answers | LookedAt | SweepBegan | Swept | SweepEnded
+"""What a page over the conversation asked for."""
+OfConversation = OfPage | Shown | Began | Given | Wrote | Changed | Ended | Refused | Chosen | TakenBack
 """What means nothing once another conversation is on screen."""
 Event = OfConversation | Opened | Failed | Damaged | Trouble

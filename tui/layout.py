@@ -6,22 +6,58 @@ last line, however long the conversation is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from charrnn.plain import plain
 from tui.lines import wrap
 
 Kind = Literal["ask", "answer", "note", "error", "figures"]
+Look = Literal["", "ask", "mark", "shade-1", "shade-2", "shade-3"]
+"""How a stretch is drawn, where otherwise than its block: what the person gave, a mark of ours, a surprise."""
+LOOKS: tuple[Look, ...] = ("", "ask", "mark", "shade-1", "shade-2", "shade-3")
+SHADES = (2.0, 5.0, 9.0)
+"""Bits from which on a surprise is shaded: probabilities of 1/4, 1/32, 1/512."""
+
+
+def shade(bits: float) -> Look:
+    """How text so surprising is drawn; what is not known is not shaded."""
+    return LOOKS[LOOKS.index("mark") + level] if (level := sum(bits >= least for least in SHADES)) else ""
 
 
 @dataclass
 class Block:
-    """A stretch of the conversation in one style; the first `given` characters were the person's own."""
+    """A stretch of the conversation in one style, but for parts of it."""
 
     kind: Kind
     text: str = ""
-    given: int = 0
+    _ends: array[int] = field(default_factory=lambda: array("I"), repr=False)
+    _looks: array[int] = field(default_factory=lambda: array("B"), repr=False)
+
+    def write(self, runs: Sequence[tuple[str, Look]]) -> None:
+        """It grows; control characters become visible symbols."""
+        known = [(plain(text), look) for text, look in runs if text]
+        end = len(self.text)
+        for text, look in known:
+            end += len(text)
+            number = LOOKS.index(look)
+            if self._looks and self._looks[-1] == number:
+                self._ends[-1] = end
+            else:
+                self._ends.append(end)
+                self._looks.append(number)
+        self.text += "".join(text for text, _ in known)
+
+    def parts(self, start: int, end: int) -> Iterator[tuple[str, Look]]:
+        """The stretches between two places, in order."""
+        place = bisect_right(self._ends, start)
+        while start < end:
+            stop = min(end, self._ends[place])
+            yield self.text[start:stop], LOOKS[self._looks[place]]
+            start, place = stop, place + 1
 
 
 class Line(NamedTuple):
@@ -30,11 +66,6 @@ class Line(NamedTuple):
     block: Block | None
     start: int = 0
     end: int = 0
-
-    @property
-    def text(self) -> str:
-        """What stands in it."""
-        return "" if self.block is None else self.block.text[self.start : self.end]
 
 
 class Layout:
@@ -45,17 +76,17 @@ class Layout:
         self.lines: list[Line] = []
         self.width = 0
 
-    def add(self, kind: Kind, text: str = "", *, given: str = "") -> None:
-        """A new block at the end; control characters become visible symbols."""
-        given = plain(given)
-        block = Block(kind, given + plain(text), len(given))
+    def add(self, kind: Kind, text: str = "", look: Look = "") -> None:
+        """A new block at the end."""
+        block = Block(kind)
+        block.write([(text, look)])
         self.blocks.append(block)
         self._lay_out(block)
 
-    def extend(self, text: str) -> None:
+    def extend(self, runs: Sequence[tuple[str, Look]]) -> None:
         """The last block grows."""
         block = self.blocks[-1]
-        block.text += plain(text)
+        block.write(runs)
         if self.width:
             last = self.lines.pop()
             self._wrap(block, last.start)

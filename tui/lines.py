@@ -49,3 +49,14 @@ def _may_break(before: str, before_cells: int, here: str, cells: int) -> bool:
     if here[:1] in NOT_FIRST or before[:1] in NOT_LAST or here == " ":
         return False
     return before == " " or before_cells == 2 or cells == 2
+
+
+def last_cells(text: str, cells: int) -> str:
+    """The end of a text, in so many cells at most."""
+    used, start = 0, len(text)
+    for at, _, wide in reversed(split_graphemes(text)[0]):
+        used += wide
+        if used > cells:
+            break
+        start = at
+    return text[start:]

@@ -30,6 +30,37 @@ STRINGS: Mapping[Language, Words] = {
         "rate": "字/秒",
         "surprise": "比特/字",
         "stopped": "已停止",
+        "branched": "第 {} 字起另写",
+        "penalty": "重复惩罚",
+        "any_seed": "随机",
+        "memory_on": "记忆开",
+        "memory_off": "记忆关",
+        "surprises": "意外",
+        "less": "不到 {} 比特",
+        "more": "{} 比特起，1/{}",
+        "shade": "意外着色",
+        "look": "看每个字",
+        "look_title": "看每个字 · 第 {} / {} 轮",
+        "look_keys": "←→↑↓ 看一个字  Enter 选别的字，再 Enter 从那里另写  PgUp PgDn 别的轮  Esc 关闭",
+        "seen": "{}  抽到的概率 {}，模型给 {}，第 {} 位，意外 {} 比特；这一处熵 {} 比特",
+        "drawn_at": "温度 {} 时由随机数 {} 抽出",
+        "by_hand": "这个字不是抽出来的，是你选的。",
+        "above": "高于 {} 写{}",
+        "below": "低于 {} 写{}",
+        "never_above": "再高也不变",
+        "never_below": "再低也不变",
+        "semicolon": "；",
+        "nothing_to_look_at": "还没有答案可看",
+        "sweep": "温度并排",
+        "temperatures": "几个温度，逗号隔开",
+        "sweep_keys": "Enter 重来/留下此栏  Tab ←→ 换栏  ┊ 与前一栏分开  Ctrl+S 存文件  Esc 停止/关闭",
+        "too_many": "最多 {} 个温度",
+        "nothing_to_sweep": "先输入一个问题或开头，再按 F7",
+        "entropy": "熵",
+        "self_surprise": "比特/字",
+        "repeated": "最长重复",
+        "parts_at": "分开于第",
+        "network": "网络",
         "ask_here": "输入问题，按 Enter 发送",
         "continue_here": "输入开头，按 Enter 续写；空着按 Enter 接着写",
         "welcome": (
@@ -41,7 +72,7 @@ STRINGS: Mapping[Language, Words] = {
         "no_memory": "这个模型旁边没有记忆，只有网络。",
         "switch_memory": "记忆开关",
         "cannot_chat": "这个模型没有读过对话，不能问答，只能续写。",
-        "hints": "F1 帮助  Esc 停止  Ctrl+R 重答  Alt+↑↓ 温度  Ctrl+T 续写  F2 对话  Ctrl+Q 退出",
+        "hints": "F1 帮助  Esc 停止  Alt+↑↓ 温度  F3 F6 F7 实验  Ctrl+T 续写  F2 对话  ^Q 退出",
         "help": "帮助",
         "help_close": "Esc 关闭",
         "new": "新对话",
@@ -75,8 +106,8 @@ STRINGS: Mapping[Language, Words] = {
         "delete_again": "再按一次 F8，删除「{}」",
         "exported": "已写入 {}",
         "next": "下一个字",
-        "next_keys": "←→ 温度  = 0.80  k p m 收紧  K P M 放宽 top-k top-p min-p  Esc 关闭",
-        "settings": "温度 {}  top-k {}  top-p {}  min-p {}   熵 {} 比特，模型自己 {} 比特",
+        "next_keys": "←→ 温度  = 0.80  k p m r 收紧 top-k top-p min-p 惩罚，大写放宽  Esc 关闭",
+        "settings": "温度 {}  top-k {}  top-p {}  min-p {}  重复惩罚 {}   熵 {} 比特，模型自己 {} 比特",
         "others": "其余 {}",
         "cut": "·· 被 {} 截去",
         "models": "模型",
@@ -94,9 +125,12 @@ STRINGS: Mapping[Language, Words] = {
             "Ctrl+R F5\t重答上一句；← → 或 Alt+← → 在几个答案之间换\n"
             "F4 F8\t改上一句；收回上一轮，网络的状态也退回去\n"
             "F3\t下一个字：每个字有多大可能，温度和筛选怎样改变它\n"
+            "F6\t看每个字：那里还能写什么，为什么写了它；换一个字另写\n"
+            "F7\t温度并排：同一个开头、同样的随机数，几个温度各写一篇\n"
+            "Ctrl+S\t意外着色：哪些字连模型自己也没料到\n"
             "F9\t复制答案\n"
             "↑ ↓\t输入框空着时，取回以前的输入；PgUp PgDn 翻看前文\n"
-            "Alt+↑ ↓\t温度升降 0.05，生成中也行；Tab 移到滑块，= 回到 0.80\n"
+            "Alt+↑ ↓\t温度升降 0.05，生成中也行；Tab 移到滑块和设置，= 还原\n"
             "Ctrl+T\t问答与续写之间切换\n"
             "Ctrl+G\t记忆：也照着读过的文字写，或只凭网络写\n"
             "F2 Ctrl+O\t保存过的对话；Ctrl+N 新对话，从零状态开始\n"
@@ -127,6 +161,37 @@ STRINGS: Mapping[Language, Words] = {
         "rate": "chars/s",
         "surprise": "bits/char",
         "stopped": "stopped",
+        "branched": "branched at character {}",
+        "penalty": "penalty",
+        "any_seed": "random",
+        "memory_on": "memory on",
+        "memory_off": "memory off",
+        "surprises": "surprise",
+        "less": "under {} bits",
+        "more": "{} bits on, 1/{}",
+        "shade": "Shade surprises",
+        "look": "Look at any character",
+        "look_title": "Any character · turn {} of {}",
+        "look_keys": "←→↑↓ a character  Enter/Tab others  Enter branches  PgUp PgDn turns  Esc",
+        "seen": "{}  drawn with probability {}, the model’s {}, rank {}, surprise {} bits; entropy here {} bits",
+        "drawn_at": "drawn at temperature {} by the random number {}",
+        "by_hand": "This one was not drawn: you chose it.",
+        "above": "above {}: {}",
+        "below": "below {}: {}",
+        "never_above": "the same at any higher",
+        "never_below": "the same at any lower",
+        "semicolon": "; ",
+        "nothing_to_look_at": "there is no answer yet to look at",
+        "sweep": "Temperatures side by side",
+        "temperatures": "some temperatures, commas between",
+        "sweep_keys": "Enter again / keeps a column  Tab ←→ columns  ┊ parted  Ctrl+S file  Esc",
+        "too_many": "{} temperatures at most",
+        "nothing_to_sweep": "type a question or a beginning first, then F7",
+        "entropy": "entropy",
+        "self_surprise": "bits/char",
+        "repeated": "longest repeat",
+        "parts_at": "parts at",
+        "network": "network",
         "ask_here": "Type a question (the model speaks Chinese), Enter sends",
         "continue_here": "Type a beginning, Enter continues it; Enter alone writes on",
         "welcome": (
@@ -138,7 +203,7 @@ STRINGS: Mapping[Language, Words] = {
         "no_memory": "This model has no memory beside its network.",
         "switch_memory": "Memory on or off",
         "cannot_chat": "This model has read no dialogue: it cannot answer, only continue a text.",
-        "hints": "F1 help  Esc stop  Ctrl+R redo  Alt+↑↓ temp  Ctrl+T mode  F2 list  Ctrl+Q quit",
+        "hints": "F1 help  Esc stop  Alt+↑↓ temp  F3 F6 F7 lab  Ctrl+T mode  F2 list  ^Q quit",
         "help": "Help",
         "help_close": "Esc closes",
         "new": "New conversation",
@@ -172,8 +237,8 @@ STRINGS: Mapping[Language, Words] = {
         "delete_again": "F8 once more deletes “{}”",
         "exported": "written to {}",
         "next": "What may come next",
-        "next_keys": "←→ temperature  = 0.80  k p m narrower  K P M wider  Esc closes",
-        "settings": "temperature {}  top-k {}  top-p {}  min-p {}   entropy {} bits, the model's own {}",
+        "next_keys": "←→ temperature  = 0.80  k p m r narrower  K P M R wider  Esc closes",
+        "settings": "temperature {}  top-k {}  top-p {}  min-p {}  penalty {}   entropy {} bits, the model's own {}",
         "others": "{} others",
         "cut": "·· cut by {}",
         "models": "Models",
@@ -191,9 +256,12 @@ STRINGS: Mapping[Language, Words] = {
             "Ctrl+R F5\tanswer once more; ← → or Alt+← → go between answers\n"
             "F4 F8\tedit the last prompt; take the last turn back, state and all\n"
             "F3\twhat may come next, and what temperature and filters do to it\n"
+            "F6\tany character: what else could have stood there, why, and branch\n"
+            "F7\tone prompt at several temperatures, by the same random numbers\n"
+            "Ctrl+S\tshade what surprised the model itself\n"
             "F9\tcopy the answer\n"
             "↑ ↓\tearlier prompts, when the box is empty; PgUp PgDn read back\n"
-            "Alt+↑ ↓\ttemperature by 0.05, while it writes too; Tab to the slider\n"
+            "Alt+↑ ↓\ttemperature by 0.05, also in mid-answer; Tab to slider and knobs\n"
             "Ctrl+T\tchat or continue\n"
             "Ctrl+G\tmemory: the text it read has a say, or the network alone\n"
             "F2 Ctrl+O\tsaved conversations; Ctrl+N a new one, from a zero state\n"

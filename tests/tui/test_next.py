@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import charrnn
 from charrnn.config import SamplingConfig
 from charrnn.prospects import Prospects
+from charrnn.turns import Next
 from tests.tui.scripted import ScriptedSession
 from tests.tui.test_app import ENDLESS, Opening
 from tui.screens.next import NextScreen
@@ -40,10 +41,10 @@ def test_a_bar_is_as_long_as_its_share(share, cells):
 def test_the_bars_with_one_for_the_rest_sum_to_one(height, size, config):
     bars = Bars(STRINGS["zh"])
     logits = np.random.default_rng(size).normal(0, 2, size).astype(np.float32)
-    bars._now = Prospects(logits).under(config)
+    bars._place, bars.prospect = Next(Prospects(logits), {}), Prospects(logits).under(config)
     rows = bars.rows(height)
     assert len(rows) <= height
-    assert sum(share for _, share, _, _ in rows) == pytest.approx(1)
+    assert sum(row.share for row in rows) == pytest.approx(1)
 
 
 async def test_bars_follow_the_settings_and_keep_the_one_before_as_a_ghost():

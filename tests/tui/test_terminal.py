@@ -124,7 +124,7 @@ def test_a_question_in_chinese_is_typed_and_answered(chat, talker):  # noqa: F81
     terminal.keys("三加一是几？")
     terminal.until(lambda screen: "三加一是几？" in screen)
     terminal.keys("\r")
-    terminal.until(lambda screen: "种子" in screen)
+    terminal.until(lambda screen: "比特/字" in screen)
     assert "是" in terminal.text.split("三加一是几？")[1]
     terminal.keys("\x1b[1;3A")  # Alt+Up
     terminal.until(lambda screen: "0.85" in screen)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from charrnn.errors import HistoryError
-from charrnn.plain import encodable, one_line, plain
-from charrnn.session import Session
-from charrnn.turns import Mode, Next
-from tui import events
-from tui.backend import Backend
+from charrnn.plain import encodable
+from charrnn.turns import Mode, Turn
 from tui.keys import CHAT_KEYS
-from tui.strings import STRINGS, Language, Words
-from tui.talker import PACE, Talker
+from tui.screens.listener import Listener
+from tui.strings import Language
+from tui.talker import PACE
 from tui.widgets.conversation import Conversation
+from tui.widgets.knobs import Knobs
+from tui.widgets.legend import Legend
 from tui.widgets.prompt import PromptBox
 from tui.widgets.slider import TemperatureSlider
 from tui.widgets.status import Status
@@ -32,41 +29,12 @@ if TYPE_CHECKING:
 REPAINTS = 25  # a second, at most
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(Listener):
     """Takes keys at once; what is sent before the model is there waits for it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(keys, action, show=False, priority=True) for keys, action in CHAT_KEYS.items()
     ]
-
-    class Looked(Message):
-        """What may come next is known."""
-
-        def __init__(self, place: Next) -> None:
-            super().__init__()
-            self.place = place
-
-    def __init__(self, backend: Backend, language: Language, pace: float) -> None:
-        super().__init__()
-        self.language = language
-        self.talker = Talker(backend, pace)
-        self.session: Session | None = None
-        self.failed: str | None = None  # why there is no model
-        self._backend = backend
-        self._mode: Mode = "chat"
-        self._waiting: list[tuple[int, str]] = []  # runs asked for and not begun
-        self._run = 0  # the run that is on screen
-        self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
-
-    @property
-    def words(self) -> Words:
-        """The words of the language in use."""
-        return STRINGS[self.language]
-
-    @property
-    def writing(self) -> bool:
-        """Whether an answer is being written."""
-        return self.query_one(Conversation).writing
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -74,7 +42,9 @@ class ChatScreen(Screen[None]):
         yield Conversation()
         yield Static(id="notice", markup=False)
         yield Static(id="waiting", markup=False)
+        yield Legend()
         yield TemperatureSlider()
+        yield Knobs()
         yield PromptBox()
         yield Static(id="hints", markup=False)
 
@@ -89,109 +59,10 @@ class ChatScreen(Screen[None]):
     def speak(self, language: Language) -> None:
         """Change the language of the screen; what stands in the conversation stays."""
         self.language = language
-        self.query_one(TemperatureSlider).language = language
+        for widget in (self.query_one(TemperatureSlider), self.query_one(Knobs), self.query_one(Legend)):
+            widget.language = language
         self.query_one("#hints", Static).update(self.words["hints"])
         self._show_status()
-
-    def _welcome(self) -> None:
-        self.query_one(Conversation).add("note", self.words["welcome"])
-
-    def notice(self, text: str) -> None:
-        """A line for the person, until something else is done."""
-        line = self.query_one("#notice", Static)
-        line.display = bool(text)
-        line.update(plain(text))
-
-    # What the model does ---------------------------------------------------------------------------------------------
-
-    def _take_events(self) -> None:
-        """Everything that came since the last time; the text of it in one piece."""
-        texts: list[str] = []
-        for _ in range(self.talker.events.qsize()):
-            try:
-                shown, event = self.talker.events.get_nowait()
-            except queue.Empty:
-                break
-            if shown < self.talker.shown and isinstance(event, events.OfConversation):
-                continue  # it belongs to a conversation that was left
-            if isinstance(event, events.Wrote):
-                if event.run == self._run:
-                    texts.append(event.text)
-                continue
-            self._write(texts)
-            self._take(event)
-        self._write(texts)
-
-    def _write(self, texts: list[str]) -> None:
-        if texts:
-            self.query_one(Conversation).extend("".join(texts))
-            texts.clear()
-            self._show_status()
-
-    def _take(self, event: events.Event) -> None:
-        conversation = self.query_one(Conversation)
-        match event:
-            case events.Opened(session):
-                self.session, self.failed = session, None
-                if not session.can_chat and self._mode == "chat":
-                    self._mode = "continue"
-                    self.notice(self.words["cannot_chat"])
-            case events.Failed(why):
-                self.failed = why if self.session is None else None
-                self.notice(why)
-            case events.Shown(turns):
-                conversation.show(turns, self.words)
-                if not turns:
-                    self._welcome()
-                if turns and (self.session is None or self.session.can_chat):
-                    self._mode = turns[-1].mode
-            case events.Began():
-                self._begin(event)
-            case events.Ended(run, turn, error) if run == self._run:
-                if error is None:
-                    conversation.end(turn, self.words)
-                elif turn is None:
-                    conversation.drop_last()
-                else:
-                    conversation.end(None, self.words)
-                if error is not None:
-                    conversation.add("error", error)
-            case events.Refused(run, prompt, why):
-                self._begun(run)
-                self._offer(prompt)
-                self.notice(why)
-            case events.Chosen(turn):
-                conversation.replace_last(turn, self.words)
-            case events.TakenBack(turn, edited):
-                conversation.drop_last()
-                if not edited:
-                    self._offer(turn.prompt)
-            case events.Looked(place):
-                self.post_message(self.Looked(place))
-            case events.Damaged(where):
-                self.notice(self.words["damaged"].format(where))
-            case events.Trouble(text):
-                self.notice(text)
-            case _:
-                pass
-        self._show_status()
-
-    def _begin(self, event: events.Began) -> None:
-        self._begun(event.run)
-        conversation = self.query_one(Conversation)
-        if event.again:
-            conversation.drop_last()
-        conversation.begin(event.mode, event.prompt)
-        self._run = event.run
-
-    def _begun(self, run: int) -> None:
-        self._waiting = [(n, text) for n, text in self._waiting if n > run]
-
-    def _offer(self, prompt: str) -> None:
-        """A prompt back into the box, unless there is something else in it."""
-        box = self.query_one(PromptBox)
-        if not box.text:
-            box.put(prompt)
 
     # What the person does --------------------------------------------------------------------------------------------
 
@@ -218,6 +89,10 @@ class ChatScreen(Screen[None]):
     def on_temperature_slider_changed(self, message: TemperatureSlider.Changed) -> None:
         """From the next character on."""
         self.talker.set(temperature=message.value)
+
+    def on_knobs_changed(self, message: Knobs.Changed) -> None:
+        """From the next character on; the seed from the next answer on."""
+        self.talker.set(**message.settings)
 
     def action_warmer(self, steps: int) -> None:
         """The temperature, from anywhere."""
@@ -300,14 +175,36 @@ class ChatScreen(Screen[None]):
             self.talker.set_memory(not self.session.remembers)
         self._show_status()
 
-    def action_next(self) -> None:
-        """What may come next, and what every setting makes of it."""
-        self.talker.look()
+    def action_shade(self) -> None:
+        """See how surprising each character was, or not."""
+        legend = self.query_one(Legend)
+        legend.display = not legend.display
+        self.query_one(Conversation).shade(legend.display)
+
+    def look_on(self) -> None:
+        """What may come next by now, while an answer is written."""
+        if self.writing:
+            self.talker.look()
 
     def follow(self, config: SamplingConfig) -> None:
         """Settings that were made elsewhere."""
         self.query_one(TemperatureSlider).value = config.temperature
-        self.talker.set(top_k=config.top_k, top_p=config.top_p, min_p=config.min_p)
+        self.query_one(Knobs).take(config)
+
+    def branch(self, turn: Turn, number: int, token: int) -> None:
+        """Answer with another token in one place."""
+        self.action_stop()
+        self.talker.branch(turn, number, token)
+        self.query_one(Conversation).follow()
+
+    @property
+    def mode(self) -> Mode:
+        """Of the next prompt."""
+        return self._mode
+
+    def beginning(self) -> str | None:
+        """What a sweep begins with: what is in the box, or the last prompt."""
+        return self.query_one(PromptBox).text.strip() or self.query_one(Conversation).last_prompt
 
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""
@@ -337,14 +234,3 @@ class ChatScreen(Screen[None]):
     def action_page(self, pages: int) -> None:
         """Read back, or forth."""
         self.query_one(Conversation).page(pages)
-
-    # What stands around the conversation -----------------------------------------------------------------------------
-
-    def _show_status(self) -> None:
-        words = self.words
-        self.query_one(Status).show(words, self._mode, self.session, self.failed, writing=self.writing)
-        waiting = self.query_one("#waiting", Static)
-        waiting.display = bool(self._waiting)
-        if self._waiting:
-            waiting.update("\n".join(f"… {one_line(text)}" for _, text in self._waiting[-3:]))
-        self.query_one(PromptBox).placeholder = words["ask_here" if self._mode == "chat" else "continue_here"]

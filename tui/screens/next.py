@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,27 +13,22 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from charrnn.config import SamplingConfig
-from charrnn.prospects import Prospect
+from charrnn.plain import one_line
 from charrnn.turns import Next
+from tui.lines import last_cells
 from tui.strings import STRINGS, Language
-from tui.widgets.bars import Bars
+from tui.widgets.bars import MEMORY, NETWORK, Bars
+from tui.widgets.knobs import step_through
 from tui.widgets.slider import DEFAULT, LEAST, MOST, STEP
 
-TOP_K = (0, 1, 2, 3, 5, 10, 20, 40, 100)
-TOP_P = (1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
-MIN_P = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-
-
-def step_through(values: tuple[float, ...], value: float, steps: int) -> float:
-    """The value so many places after the one that is nearest."""
-    at = min(range(len(values)), key=lambda place: abs(values[place] - value))
-    return values[min(len(values) - 1, max(0, at + steps))]
+FOLLOWS = 10  # times a second, while text is written
 
 
 class NextScreen(ModalScreen[None]):
-    """Bars that follow the settings while they move; `changed` is told of each."""
+    """Bars that follow the settings while they move, of which `changed` is told, and the text while it is written."""
 
     CSS_PATH = "next.tcss"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (140, "-wide")]  # type: ignore[misc]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f3,q", "dismiss(None)", show=False, priority=True),
         Binding("right,up,alt+up,ctrl+up", "warmer(1)", show=False),
@@ -41,50 +36,68 @@ class NextScreen(ModalScreen[None]):
         Binding("home", "heat(0.0)", show=False),
         Binding("end", "heat(2.0)", show=False),
         Binding("equals_sign", f"heat({DEFAULT})", show=False),
-        Binding("k", "filter('top_k', 1)", show=False),
-        Binding("K", "filter('top_k', -1)", show=False),
-        Binding("p", "filter('top_p', 1)", show=False),
-        Binding("P", "filter('top_p', -1)", show=False),
-        Binding("m", "filter('min_p', 1)", show=False),
-        Binding("M", "filter('min_p', -1)", show=False),
+        *(
+            Binding(key, f"turn('{name}', {steps})", show=False)
+            for small, name in (("k", "top_k"), ("p", "top_p"), ("m", "min_p"), ("r", "repetition_penalty"))
+            for key, steps in ((small, 1), (small.upper(), -1))
+        ),
     ]
 
     def __init__(
-        self, place: Next, config: SamplingConfig, language: Language, changed: Callable[[SamplingConfig], None]
+        self,
+        place: Next,
+        config: SamplingConfig,
+        language: Language,
+        changed: Callable[[SamplingConfig], None],
+        follow: Callable[[], None] = lambda: None,
     ) -> None:
+        """`follow` is called again and again; where the text has grown, it has `show` called."""
         super().__init__()
         self._place = place
         self._config = config
         self._words = STRINGS[language]
         self._changed = changed
+        self._follow = follow
 
     def compose(self) -> ComposeResult:
         """Settings, bars, keys."""
         with Vertical(id="next") as page:
             page.border_title = self._words["next"]
             page.border_subtitle = self._words["next_keys"]
+            yield Static(id="written", markup=False)
             yield Static(id="settings", markup=False)
             yield Bars(self._words)
 
     def on_mount(self) -> None:
         """As it is now."""
-        prospect = self._place.prospects.under(self._config)
-        self.query_one(Bars).show(prospect, self._place.names)
-        self._say(prospect)
+        self.show(self._place)
+        self.set_interval(1 / FOLLOWS, self._follow)
 
-    def _say(self, prospect: Prospect) -> None:
-        config = self._config
-        figures = self._words["settings"].format(
+    def on_resize(self) -> None:
+        """As much of the text as there is room for."""
+        self.call_after_refresh(lambda: self.show(self._place))
+
+    def show(self, place: Next) -> None:
+        """This place, as the settings have it."""
+        self._place = place
+        bars, config, words = self.query_one(Bars), self._config, self._words
+        bars.show(place, config)
+        prospect = bars.prospect
+        assert prospect is not None
+        figures = words["settings"].format(
             f"{config.temperature:.2f}", config.top_k or "–", f"{config.top_p:g}", f"{config.min_p:g}",
-            f"{prospect.entropy:.2f}", f"{prospect.model_entropy:.2f}",
+            f"{config.repetition_penalty:g}", f"{prospect.entropy:.2f}", f"{prospect.model_entropy:.2f}",
         )  # fmt: skip
+        if prospect.network is not None:
+            figures += f"   {NETWORK} {words['network']} {MEMORY} {words['memory']}"
         self.query_one("#settings", Static).update(figures)
+        line = self.query_one("#written", Static)
+        line.update(last_cells(one_line(place.written), line.content_size.width - 1) + "▍")
 
     def _take(self, config: SamplingConfig) -> None:
         if config != self._config:
-            self._config, prospect = config, self._place.prospects.under(config)
-            self.query_one(Bars).change(prospect)
-            self._say(prospect)
+            self._config = config
+            self.show(self._place)
             self._changed(config)
 
     def action_warmer(self, steps: int) -> None:
@@ -95,12 +108,7 @@ class NextScreen(ModalScreen[None]):
         """Straight to a temperature."""
         self._take(replace(self._config, temperature=round(min(MOST, max(LEAST, temperature)), 2)))
 
-    def action_filter(self, name: str, steps: int) -> None:
-        """A filter narrower, or wider."""
-        match name:
-            case "top_k":
-                self._take(replace(self._config, top_k=int(step_through(TOP_K, self._config.top_k, steps))))
-            case "top_p":
-                self._take(replace(self._config, top_p=step_through(TOP_P, self._config.top_p, steps)))
-            case _:
-                self._take(replace(self._config, min_p=step_through(MIN_P, self._config.min_p, steps)))
+    def action_turn(self, name: str, steps: int) -> None:
+        """A filter narrower, or wider; the penalty more, or less."""
+        settings: dict[str, Any] = {name: step_through(name, getattr(self._config, name), steps)}
+        self._take(replace(self._config, **settings))

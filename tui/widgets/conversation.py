@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from charrnn.turns import Mode, Turn, alternatives
+from charrnn.turns import Change, Mode, Turn, alternatives
+from tui.layout import Look, shade
 from tui.strings import Words
 from tui.widgets.transcript import Transcript
 
@@ -20,6 +21,7 @@ def figures(turn: Turn, words: Words) -> str:
         f"{turn.characters:,} {words['characters']}",
         f"{turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else "",
         f"{turn.bits / turn.characters:.2f} {words['surprise']}" if turn.characters else "",
+        words["branched"].format(f"{sum(turn.lengths[: turn.given - 1]) + 1:,}") if turn.given else "",
         words["stopped"] if turn.stopped else "",
     ]
     return " · ".join(part for part in parts if part)
@@ -33,6 +35,37 @@ def _temperatures(turn: Turn, words: Words) -> str:
             last = change.sampling.temperature
             said.append(f"{last:.2f} {words['from'].format(f'{change.characters + 1:,}')}")
     return " → ".join(said)
+
+
+def mark(change: Change, before: Change, words: Words) -> str:
+    """What is put into the text where settings changed; empty where nothing that counts did."""
+    now, then = change.sampling, before.sampling
+    changed = [
+        f"{words['temperature']} {now.temperature:.2f}" if now.temperature != then.temperature else "",
+        f"top-k {now.top_k or '–'}" if now.top_k != then.top_k else "",
+        f"top-p {now.top_p:g}" if now.top_p != then.top_p else "",
+        f"min-p {now.min_p:g}" if now.min_p != then.min_p else "",
+        f"{words['penalty']} {now.repetition_penalty:g}" if now.repetition_penalty != then.repetition_penalty else "",
+        words["memory_on" if change.remembers else "memory_off"] if change.remembers != before.remembers else "",
+    ]
+    said = " ".join(part for part in changed if part)
+    return f"⟨{said}⟩" if said else ""
+
+
+def runs_of(turn: Turn, words: Words) -> Iterator[tuple[str, Look]]:
+    """An answer with the surprise of its characters, and with marks where settings changed."""
+    changes = list(zip(turn.changes[1:], turn.changes, strict=False))[::-1]
+    characters = 0
+    for text, bits in turn.runs():
+        start = 0
+        while changes and changes[-1][0].characters < characters + len(text):
+            change, before = changes.pop()
+            cut = change.characters - characters  # between runs, but in an answer of an earlier version
+            yield text[start:cut], shade(bits)
+            yield mark(change, before, words), "mark"
+            start = cut
+        yield text[start:], shade(bits)
+        characters += len(text)
 
 
 class Conversation(Transcript):
@@ -57,7 +90,7 @@ class Conversation(Transcript):
         """These turns, and nothing else."""
         self.clear()
         for turn in turns:
-            self._add(turn, words)
+            self.append(turn, words)
         self.follow()
 
     def begin(self, mode: Mode, prompt: str) -> None:
@@ -80,7 +113,7 @@ class Conversation(Transcript):
     def replace_last(self, turn: Turn, words: Words) -> None:
         """Another answer in the place of the last."""
         self.drop_last()
-        self._add(turn, words)
+        self.append(turn, words)
 
     def _open(self, mode: Mode, prompt: str) -> None:
         self._turns.append((self.length, prompt))
@@ -88,9 +121,10 @@ class Conversation(Transcript):
             self.add("ask", prompt)
             self.add("answer")
         else:
-            self.add("answer", given=prompt)
+            self.add("answer", prompt, "ask")
 
-    def _add(self, turn: Turn, words: Words) -> None:
+    def append(self, turn: Turn, words: Words) -> None:
+        """A turn at the end."""
         self._open(turn.mode, turn.prompt)
-        self.extend(turn.answer)
+        self.extend([*runs_of(turn, words)])
         self.add("figures", figures(turn, words))

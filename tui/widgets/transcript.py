@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from tui.layout import Kind, Layout, Line
+from tui.layout import LOOKS, Kind, Layout, Line, Look
 
 WIDEST = 96  # cells of a line of text: longer ones are hard to read
 MARGIN = 2
@@ -23,7 +24,7 @@ class Transcript(ScrollView):
     can_focus = False
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"transcript--{name}" for name in ("ask", "answer", "note", "error", "figures", "bar")
+        f"transcript--{name}" for name in ("answer", "note", "error", "figures", "bar", *LOOKS[1:])
     }
 
     def __init__(self) -> None:
@@ -31,18 +32,25 @@ class Transcript(ScrollView):
         self._flow = Layout()
         self._following = True
         self.writing = False
+        self.shaded = False
+        """Whether surprises are seen."""
 
     # Content -----------------------------------------------------------------------------------------------------
 
-    def add(self, kind: Kind, text: str = "", *, given: str = "") -> None:
+    def add(self, kind: Kind, text: str = "", look: Look = "") -> None:
         """A new block at the end; control characters become visible symbols."""
-        self._flow.add(kind, text, given=given)
+        self._flow.add(kind, text, look)
         self._show_end()
 
-    def extend(self, text: str) -> None:
+    def extend(self, runs: Sequence[tuple[str, Look]]) -> None:
         """The last block grows."""
-        self._flow.extend(text)
+        self._flow.extend(runs)
         self._show_end()
+
+    def shade(self, shaded: bool) -> None:
+        """See surprises, or not."""
+        self.shaded = shaded
+        self.refresh()
 
     @property
     def length(self) -> int:
@@ -118,29 +126,16 @@ class Transcript(ScrollView):
         block = line.block
         assert block is not None
         base = self.rich_style
-        style = base + self.get_component_rich_style(f"transcript--{block.kind}")
-        given = base + self.get_component_rich_style("transcript--ask")
-        middle = min(max(block.given, line.start), line.end)
-        segments = [Segment(block.text[line.start : middle], given), Segment(block.text[middle : line.end], style)]
+        segments = []
+        for text, look in block.parts(line.start, line.end):
+            name = block.kind if not look or (look.startswith("shade") and not self.shaded) else look
+            segments.append(Segment(text, base + self.get_component_rich_style(f"transcript--{name}")))
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
-            segments = self._selected(segments, *span)
+            segments = marked(segments, *span, self.screen.get_component_rich_style("screen--selection"))
         if self.writing and number == len(self._flow.lines) - 1:
             segments.append(Segment("▍", base + self.get_component_rich_style("transcript--bar")))
         return [segment for segment in segments if segment.text]
-
-    def _selected(self, segments: list[Segment], start: int, end: int) -> list[Segment]:
-        mark = self.screen.get_component_rich_style("screen--selection")
-        marked, at = [], 0
-        for text, style, _ in segments:
-            a, b = (min(max(0, (x if x >= 0 else 1 << 30) - at), len(text)) for x in (start, end))
-            marked += [
-                Segment(text[:a], style),
-                Segment(text[a:b], (style or Style()) + mark),
-                Segment(text[b:], style),
-            ]
-            at += len(text)
-        return marked
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text, lines that were only wrapped joined again."""
@@ -149,7 +144,10 @@ class Transcript(ScrollView):
             span = selection.get_span(number)
             if span is None:
                 continue
-            lines.append(line.text[span[0] : span[1] if span[1] >= 0 else None])
+            if line.block is not None:  # without marks, which are ours
+                end = line.end if span[1] < 0 else min(line.end, line.start + span[1])
+                parts = line.block.parts(line.start + span[0], end)
+                lines.append("".join(text for text, look in parts if look != "mark"))
             wrapped = line.block is not None and line.block.text[line.end : line.end + 1] not in ("", "\n")
             lines.append("" if wrapped else "\n")
         return "".join(lines[:-1]), "\n"
@@ -157,3 +155,13 @@ class Transcript(ScrollView):
     def selection_updated(self, selection: Selection | None) -> None:
         """Draw it."""
         self.refresh()
+
+
+def marked(segments: Sequence[Segment], start: int, end: int, mark: Style) -> list[Segment]:
+    """The segments of a line with a stretch of its characters in another style; −1 is its end."""
+    found, at = [], 0
+    for text, style, _ in segments:
+        a, b = (min(max(0, (x if x >= 0 else 1 << 30) - at), len(text)) for x in (start, end))
+        found += [Segment(text[:a], style), Segment(text[a:b], (style or Style()) + mark), Segment(text[b:], style)]
+        at += len(text)
+    return [segment for segment in found if segment.text]
