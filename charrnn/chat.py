@@ -190,18 +190,21 @@ class ChatSession:
             yield from self._write(stream, turn, rng)
 
     def sweep(
-        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+        self, text: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
     ) -> Iterator[tuple[int, Piece]]:
         """Stream answers at several temperatures side by side, by the same random numbers, a token of each in turn,
         until they end, or have so many characters; each with the number of its temperature.
 
-        They become answers to one prompt, the one at the temperature nearest to the present stands. None is drafted.
-        Raises ModelError as `say` does.
+        They become answers to one prompt, with no text to the last, beside those it has; the one at the temperature
+        nearest to the present stands. None is drafted. Raises ModelError as `say` does, and UsageError as `say_again`.
         """
         import numpy as np
 
         from charrnn.generation import with_seed
 
+        others: list[Turn] = []
+        if text is None:
+            text, others = self._last().prompt, self._set_aside(self._last())
         home, memory, mode = self._home(), self._memory(), self.mode
         config, seed = with_seed(self.sampling if seed is None else replace(self.sampling, seed=seed))
         before, now = home.mark(), time.time()
@@ -210,7 +213,7 @@ class ChatSession:
             began = Change(0, 0, replace(config, temperature=temperature), memory is not None)
             turns.append(Turn(mode, text, [began], self._model.fingerprint, now + n * 1e-6, before=before))
         standing = min(turns, key=lambda turn: abs(turn.temperature - self.sampling.temperature))
-        standing.others = [turn for turn in turns if turn is not standing]
+        standing.others = [*others, *(turn for turn in turns if turn is not standing)]
         self._turns.append(standing)
         self._let_go()
         self._read_prompt(home, mode, text)

@@ -52,7 +52,7 @@ class Recorder:
         yield from self._recorded(self.session.branch(number, token))
 
     def sweep(
-        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+        self, text: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
     ) -> Generator[tuple[int, Piece], None, None]:
         """Stream answers at several temperatures: see `Session.sweep`."""
         return self._recorded(self.session.sweep(text, temperatures, length, seed), all_grow=True)

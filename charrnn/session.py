@@ -37,9 +37,10 @@ class Session(Protocol):
         """Stream another answer to the last prompt: as the one that stands, but for one token, and on from there."""
 
     def sweep(
-        self, text: str, temperatures: Sequence[float], length: int, seed: int | None = None
+        self, text: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
     ) -> Iterator[tuple[int, Piece]]:
-        """Stream answers at several temperatures side by side, by the same random numbers; each with its number."""
+        """Stream answers at several temperatures side by side, by the same random numbers; each with its number. Of
+        None to the last prompt."""
 
     def choose(self, other: Turn) -> None:
         """Put another answer in the place of the last one."""

@@ -181,6 +181,25 @@ def test_a_sweep_writes_what_each_temperature_would_write_alone(shipped, mode):
         session.take_back()
 
 
+def test_a_sweep_of_the_last_prompt_stands_beside_its_answer(shipped, base):
+    recorder = Recorder(shipped.chat(SAMPLING), base)
+    session = recorder.session
+    list(recorder.say("你好"))
+    list(recorder.say("温度"))
+    old = session.turns[-1]
+    list(recorder.sweep(None, [0.5, 1.2], 30, seed=9))
+    answers = alternatives(session.turns[-1])
+    assert answers[0] is old
+    assert [turn.temperature for turn in answers] == [1.2, 0.5, 1.2]
+    assert [turn.seed for turn in answers] == [5, 9, 9]
+    assert [len(turn.answers) for turn in base.turns(recorder.conversation)] == [1, 3]
+    recorder.choose(old)
+    plain = shipped.chat(SAMPLING)
+    for prompt in ("你好", "温度"):
+        list(plain.say(prompt))
+    assert [piece.token for piece in recorder.say("后来")] == [piece.token for piece in plain.say("后来")]
+
+
 def test_a_sweep_is_saved_with_all_its_answers(shipped, base):
     recorder = Recorder(shipped.chat(SAMPLING), base)
     list(recorder.sweep("什么是隐藏状态？", [0.2, 1.0, 1.3], 30))

@@ -190,21 +190,28 @@ class ChatApp(App[None]):
         from tui.screens.sweep import SweepScreen
 
         chat, talker = self._chat, self._chat.talker
-        prompt = chat.beginning()
-        if prompt is None or chat.session is None:
-            chat.notice(chat.words["nothing_to_sweep"])
+        if chat.failed is not None:
+            chat.notice(chat.failed)
             return
         chat.action_stop()
+        given = chat.take_prompt()
+        prompt = given or chat.last_prompt
+        if prompt is None:
+            chat.notice(chat.words["nothing_to_sweep"])
+            return
 
-        def begin(temperatures: Sequence[float], length: int, again: int | None) -> int:
-            return talker.sweep(chat.mode, prompt, temperatures, length, again=again)
+        def begin(temperatures: Sequence[float], length: int, seed: int | None) -> int:
+            """What was typed is a prompt of its own, the first time."""
+            nonlocal given
+            text, given = given, ""
+            return talker.sweep(chat.mode, text or None, temperatures, length, seed)
 
         def chosen(place: int | None) -> None:
             talker.stop()
             if place is not None:
                 talker.pick(place)
 
-        self.push_screen(SweepScreen(prompt, chat.session.sampling, chat.language, begin, talker.stop), chosen)
+        self.push_screen(SweepScreen(prompt, chat.language, begin, talker.stop), chosen)
 
     def on_listener_told(self, message: Listener.Told) -> None:
         """To the page that asked for it."""

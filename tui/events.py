@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from charrnn.config import SamplingConfig
 from charrnn.session import Session
 from charrnn.turns import Change, Mode, Next, Seen, Turn
 
@@ -108,10 +109,10 @@ class LookedAt(NamedTuple):
 
 
 class SweepBegan(NamedTuple):
-    """Answers at several temperatures begin, to the prompt that was given."""
+    """Answers at several temperatures begin, with these settings else."""
 
     run: int
-    seed: int
+    sampling: SamplingConfig
 
 
 class Swept(NamedTuple):
@@ -125,11 +126,13 @@ class Swept(NamedTuple):
 
 
 class SweepEnded(NamedTuple):
-    """They are over: their turn, unless they never came to one, and what went wrong, if anything did."""
+    """They are over: their turn, unless they never came to one, and what went wrong, if anything did; `again` in the
+    place of the last one."""
 
     run: int
     turn: Turn | None
     error: str | None
+    again: bool
 
 
 class Damaged(NamedTuple):

@@ -51,11 +51,10 @@ class Talker(Worker):
         return self._run(lambda run: self._branch(run, turn, number, token))
 
     def sweep(
-        self, mode: Mode, prompt: str, temperatures: Sequence[float], length: int, *, again: int | None = None
+        self, mode: Mode, prompt: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
     ) -> int:
-        """Answer at several temperatures side by side, `again` by a seed in the place of the last turn; the number of
-        the run."""
-        return self._run(lambda run: self._sweep(run, mode, prompt, temperatures, length, again))
+        """Answer a prompt, of None the last one, at several temperatures side by side; the number of the run."""
+        return self._run(lambda run: self._sweep(run, mode, prompt, temperatures, length, seed))
 
     def choose(self, step: int) -> None:
         """The answer to the last prompt that was given so many after, or before, the one that stands."""

@@ -220,22 +220,21 @@ class Worker:
         self._answer(Began(run, turn.mode, turn.prompt, again=True), self._recorder.branch(turn, number, token))
 
     def _sweep(
-        self, run: int, mode: Mode, prompt: str, temperatures: Sequence[float], length: int, again: int | None
+        self, run: int, mode: Mode, prompt: str | None, temperatures: Sequence[float], length: int, seed: int | None
     ) -> None:
         if self._recorder is None or run <= self._stopped:
+            self._tell(SweepEnded(run, None, self._failure or None, again=False))
             return
         session = self._recorder.session
         session.mode = mode if session.can_chat else "continue"
         error, due = None, time.monotonic()
-        if again is not None:
-            self._take_back(edited=True)
         before = self._last()
         try:
-            pieces = self._recorder.sweep(prompt, temperatures, length, again)
+            pieces = self._recorder.sweep(prompt, temperatures, length, seed)
             for n, (number, piece) in enumerate(pieces):
                 turn = self._last()
                 if n == 0 and turn is not None:
-                    self._tell(SweepBegan(run, turn.seed or 0))
+                    self._tell(SweepBegan(run, turn.changes[0].sampling))
                 entropy = math.nan if piece.look is None else piece.look.entropy
                 self._tell(Swept(run, number, piece.text, piece.surprise, entropy))
                 due = self._wait(due, len(piece.text) / len(temperatures))
@@ -245,7 +244,7 @@ class Worker:
         except Exception as caught:
             error = _explain(caught)
         turn = self._last()
-        self._tell(SweepEnded(run, None if turn is before else turn, error))
+        self._tell(SweepEnded(run, None if turn is before else turn, error, again=prompt is None))
 
     def _answers(self) -> None:
         turns = [] if self._recorder is None else self._recorder.session.turns
@@ -270,7 +269,7 @@ class Worker:
             return
         answers = alternatives(last)
         place = which(answers.index(last))
-        if 0 <= place < len(answers):
+        if 0 <= place < len(answers) and answers[place] is not last:
             self._recorder.choose(answers[place])
             self._tell(Chosen(answers[place]))
 

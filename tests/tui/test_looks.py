@@ -24,9 +24,11 @@ from tui.screens import conversations
 PICTURES = Path(__file__).parent / "pictures"
 FRAMES = set("━─●▁▂▃▄▅▆▇█▔╭╮╰╯│▌")
 SIZES = ((80, 24), (160, 50))
+LABORATORY = ("next", "look", "sweep", "shades")
 ANSWER = (
     "隐藏状态是网络的记忆：它每读一个字就更新一次，把读过的东西压成一个向量。Emoji 👩‍👩‍👧 也行，é 也行，שלום 也行。"
 )
+STRANGE = "隐藏状态是网络的记忆，奇怪的是，它每读一个字就更新一次，绝无例外：奇奇怪怪，怪怪奇奇。"
 MODELS = [
     ModelEntry(Path("p"), "附带的模型", True, "mingru 2 × 256", "corpus", 1_234_567, True, 7.31, 6.2, 15_900_000, 900,
            False, (Measured(100, 8.0, ""), Measured(900, 7.31, "样本"))),
@@ -40,6 +42,8 @@ async def opened(state, size, tmp_path, monkeypatch):
     """The app in one of the states."""
     monkeypatch.setattr(conversations, "when", lambda seconds, now: "2026-11-28")
     arrive, session = threading.Event(), ScriptedSession([ANSWER, ANSWER * 40, "又一个答案。"])
+    if state in LABORATORY:
+        session = ScriptedSession([STRANGE, STRANGE, STRANGE[:20] + "别的。", "甲乙丙。", STRANGE * 3, "丁" * 9])
     if state != "loading":
         arrive.set()
 
@@ -63,6 +67,8 @@ async def opened(state, size, tmp_path, monkeypatch):
             await driver.send("早早发出的问题")
         elif state == "failed":
             await until(lambda: "damaged" in driver.notice)
+        elif state in LABORATORY:
+            await laboratory(driver, state, session)
         elif state in ("answered", "alternatives"):
             await driver.send("什么是隐藏状态？")
             await until(lambda: driver.ready and "种子" in driver.transcript)
@@ -88,7 +94,37 @@ async def opened(state, size, tmp_path, monkeypatch):
         arrive.set()
 
 
+async def laboratory(driver, state, session):
+    """A page of the laboratory, with something on it."""
+    press, until = driver.pilot.press, driver.until
+    if state == "next":
+        await until(lambda: driver.ready)
+        await press("ctrl+g")
+    if state != "sweep":
+        await driver.send("什么是隐藏状态？")
+        await until(lambda: driver.ready and "种子" in driver.transcript)
+    match state:
+        case "shades":
+            await press("ctrl+s")
+        case "next":
+            await press("f3")
+            await until(lambda: driver.pilot.app.screen is not driver.screen)
+            await press("right", "right", "k", "k", "k")
+        case "look":
+            await press("f6")
+            await until(lambda: driver.pilot.app.screen is not driver.screen)
+            await press("down", "right", "right", "enter", "down")
+            await until(lambda: driver.pilot.app.screen._seen is not None)
+        case _:
+            await driver.type("什么是隐藏状态？")
+            await press("f7")
+            await until(lambda: session.turns and not driver.pilot.app.screen._running)
+    await driver.pilot.pause(0.2)
+
+
 STATES = ("welcome", "loading", "answered", "alternatives", "failed", "help", "conversations", "models")
+PICTURED = [(state, size) for size in SIZES for state in (*STATES, *LABORATORY)]
+PICTURED += [(state, (120, 35)) for state in LABORATORY]
 
 
 def strips_of(driver):
@@ -96,8 +132,7 @@ def strips_of(driver):
     return app.screen._compositor.render_strips(app.size)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("state", "size"), PICTURED, ids=lambda given: str(given))
 async def test_it_looks_as_in_the_picture(state, size, tmp_path, monkeypatch):
     async with opened(state, size, tmp_path, monkeypatch) as driver:
         found = "".join(strip.text.rstrip() + "\n" for strip in strips_of(driver))
@@ -110,7 +145,7 @@ async def test_it_looks_as_in_the_picture(state, size, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [*STATES, *LABORATORY])
 async def test_all_of_it_can_be_read(state, theme, tmp_path, monkeypatch):
     """Every character stands out from its ground: a contrast of 3 at least (WCAG 2.1, for what is large or quiet)."""
     async with opened(state, (80, 24), tmp_path, monkeypatch) as driver:

@@ -202,9 +202,14 @@ class ChatScreen(Listener):
         """Of the next prompt."""
         return self._mode
 
-    def beginning(self) -> str | None:
-        """What a sweep begins with: what is in the box, or the last prompt."""
-        return self.query_one(PromptBox).text.strip() or self.query_one(Conversation).last_prompt
+    @property
+    def last_prompt(self) -> str | None:
+        """That of the last turn, if there is one."""
+        return self.query_one(Conversation).last_prompt
+
+    def take_prompt(self) -> str:
+        """What is in the box, as if it were sent."""
+        return self.query_one(PromptBox).take().strip()
 
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""

@@ -130,8 +130,10 @@ class Listener(Screen[None]):
                 conversation.extend([(mark(change, before, self.words), "mark")])
             case events.Looked() | events.Answers() | events.LookedAt() | events.SweepBegan() | events.Swept():
                 self.post_message(self.Told(event))
-            case events.SweepEnded(_, turn, _):
-                if turn is not None:
+            case events.SweepEnded(_, turn, _, again):
+                if turn is not None and again:
+                    conversation.replace_last(turn, self.words)
+                elif turn is not None:
                     conversation.append(turn, self.words)
                 self.post_message(self.Told(event))
             case events.Damaged(where):

@@ -20,6 +20,7 @@ from charrnn.export import write_texts
 from charrnn.plain import one_line, plain
 from charrnn.sweep import Column, divergence
 from charrnn.sweep_report import as_csv, records, table, texts
+from charrnn.turns import alternatives
 from tui.events import OfPage, SweepBegan, SweepEnded, Swept
 from tui.strings import STRINGS, Language
 from tui.widgets.column import ColumnView
@@ -28,12 +29,12 @@ from tui.widgets.line import LineInput
 TEMPERATURES = "0, 0.4, 0.8, 1.2, 2"
 MOST = 8
 LENGTH = 120  # characters of each
-NARROWEST = 26  # cells of a column that stands beside others
+NARROWEST = 23  # cells of a column that stands beside others
 REPAINTS = 20  # a second
 
 
 class SweepScreen(Screen[int | None]):
-    """Temperatures above, columns below; the one that is taken is the answer that stands."""
+    """Temperatures above, columns below; of the one that is taken the place among the answers to the prompt."""
 
     CSS_PATH = "sweep.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,16 +46,14 @@ class SweepScreen(Screen[int | None]):
     def __init__(
         self,
         prompt: str,
-        sampling: SamplingConfig,
         language: Language,
         begin: Callable[[Sequence[float], int, int | None], int],
         stop: Callable[[int], None],
     ) -> None:
-        """`begin` takes temperatures, characters, and the seed of a sweep that this one takes the place of; it gives
-        the number of a run, which `stop` takes."""
+        """`begin` takes temperatures, characters, and the seed of the sweep before, if there was one on this page; it
+        gives the number of a run, which `stop` takes."""
         super().__init__()
         self._prompt = prompt
-        self._sampling = sampling
         self._words = STRINGS[language]
         self._begin = begin
         self._stop = stop
@@ -63,6 +62,7 @@ class SweepScreen(Screen[int | None]):
         self._seed: int | None = None
         self._columns: list[Column] = []
         self._stale = False
+        self._before = 0  # answers that the prompt had
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -93,13 +93,12 @@ class SweepScreen(Screen[int | None]):
             return
         self._say("")
         self._end()
-        again = self._seed if self._run is not None else None
-        self._columns = [Column(replace(self._sampling, temperature=temperature)) for temperature in temperatures]
+        self._columns = [Column(SamplingConfig(temperature=temperature)) for temperature in temperatures]
         holder = self.query_one("#columns", VerticalScroll)
         holder.remove_children()
         holder.mount_all([ColumnView(column, self._words) for column in self._columns])
         self._arrange()
-        self._run, self._running = self._begin(temperatures, LENGTH, again), True
+        self._run, self._running = self._begin(temperatures, LENGTH, self._seed), True
 
     def _end(self) -> None:
         if self._running and self._run is not None:
@@ -110,24 +109,21 @@ class SweepScreen(Screen[int | None]):
         if not isinstance(event, SweepBegan | Swept | SweepEnded) or event.run != self._run:
             return
         match event:
-            case SweepBegan(_, seed):
-                self._seed = seed
-                self._columns = [self._seeded(column, seed) for column in self._columns]
+            case SweepBegan(_, sampling):
+                self._seed = sampling.seed
+                for column in self._columns:
+                    column.sampling = replace(sampling, temperature=column.sampling.temperature)
                 self._title()
             case Swept(_, number, text, bits, entropy):
                 self._columns[number].write(text, bits, entropy)
                 self._stale = True
-            case SweepEnded(_, _, error):
+            case SweepEnded(_, turn, error, _):
                 self._running = False
+                self._before = 0 if turn is None else len(alternatives(turn)) - len(self._columns)
                 if error is not None:
                     self._say(error)
                 elif isinstance(self.focused, Input):
                     self.query(ColumnView).first().focus()
-
-    @staticmethod
-    def _seeded(column: Column, seed: int) -> Column:
-        column.sampling = replace(column.sampling, seed=seed)
-        return column
 
     def _title(self) -> None:
         seed = "" if self._seed is None else f" · {self._words['seed']} {self._seed}"
@@ -158,7 +154,7 @@ class SweepScreen(Screen[int | None]):
     def on_column_view_taken(self, message: ColumnView.Taken) -> None:
         """The answer that stands."""
         if not self._running:
-            self.dismiss(self._columns.index(message.view.column))
+            self.dismiss(self._before + self._columns.index(message.view.column))
 
     def action_leave(self) -> None:
         """Stop; or, if nothing is written, close."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
@@ -25,8 +26,8 @@ class ColumnView(Widget):
     can_focus = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"column--{name}" for name in ("head", "same", "parting", "figures")}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,up", "screen.focus_previous", show=False),
-        Binding("right,down", "screen.focus_next", show=False),
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
         Binding("enter", "take", show=False),
     ]
 
@@ -67,8 +68,9 @@ class ColumnView(Widget):
                 line.stylize(style["parting"], len(same) - start, len(same) - start + 2)
             text.append_text(line)
         figures = " · ".join(self._figures())
-        for start, end in wrap(figures, width):
-            text.append(figures[start:end] + "\n", style["figures"])
+        if cell_len(figures) > width:
+            figures = "\n".join(self._figures())
+        text.append(figures + "\n", style["figures"])
         return text
 
     def _figures(self) -> list[str]:

@@ -43,7 +43,7 @@ class PromptBox(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
             event.prevent_default().stop()
-            self._send()
+            self.post_message(self.Sent(self.take()))
         elif event.key in ("up", "down") and self._recall(-1 if event.key == "up" else 1):
             event.prevent_default().stop()
         elif event.key in ("left", "right") and not self.text:
@@ -58,13 +58,14 @@ class PromptBox(TextArea):
         self.load_text(unsteered(text))
         self.move_cursor(self.document.end)
 
-    def _send(self) -> None:
+    def take(self) -> str:
+        """What is in it, which is kept to be recalled."""
         text = self.text
         if text.strip() and text not in self._earlier[-1:]:
             self._earlier = [*self._earlier, text][-MOST_RECALLED:]
         self._shown = None
         self.clear()
-        self.post_message(self.Sent(text))
+        return text
 
     def _recall(self, step: int) -> bool:
         """Show the prompt before or after; whether there was something to do."""
