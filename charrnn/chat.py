@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from charrnn.rereading import Reread
 
 UNDONE = 100  # turns that can be taken back
+LONGEST_ANSWER = 2000  # characters; one that goes round in circles does not end by itself
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
 
 
@@ -334,6 +335,8 @@ class ChatSession:
         for piece in self._generate(stream, turn.mode, settings, rng, drafts=turn.drafts, before=before):
             turn.add(piece, time.monotonic() - started)
             yield piece
+            if turn.mode == "chat" and turn.characters >= LONGEST_ANSWER:
+                return
             stream.memory = self._memory()
             started = time.monotonic()  # what the reader takes is not the model's time
         turn.stopped = False

@@ -11,13 +11,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from charrnn.chat import DRAFTS
+from charrnn.chat import DRAFTS, LONGEST_ANSWER
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
 from charrnn.options import Flat, Json, MemoryToo, ModelName
 
-LONGEST_ANSWER = 2000
 MEMORY = False  # in generation: see the README
 
 

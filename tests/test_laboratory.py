@@ -261,3 +261,11 @@ def test_changing_the_temperature_in_mid_answer_is_two_answers_joined_by_state(s
         pieces = stream.generate(lambda c=config: c, rng, barred=barred)
         found += [piece.token for piece in itertools.islice(pieces, count)]
     assert turn.tokens.tolist() == found
+
+
+def test_an_answer_that_goes_round_in_circles_ends(shipped, monkeypatch):
+    monkeypatch.setattr("charrnn.chat.LONGEST_ANSWER", 20)
+    session = shipped.chat(SAMPLING)
+    list(session.say("什么是隐藏状态？"))
+    assert 20 <= session.turns[0].characters < 40
+    assert session.turns[0].stopped

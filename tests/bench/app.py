@@ -36,6 +36,7 @@ from charrnn.turns import Change, Next, Turn
 from tests.tui.scripted import ScriptedSession
 from tui.app import ChatApp
 from tui.backend import Backend
+from tui.layout import shade
 from tui.screens.next import NextScreen
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import PromptBox
@@ -106,7 +107,7 @@ async def conversations(rounds: int) -> None:
             shown.begin("chat", "再问")
             for name, act in {
                 "a key": partial(box.insert, "字"),
-                "a piece of an answer": partial(shown.extend, "字"),
+                "a piece of an answer": partial(shown.extend, [("字", shade(3.0))]),
                 "a whole repaint": app.screen.refresh,
             }.items():
                 acts.setdefault(name, []).append((pilot, act))

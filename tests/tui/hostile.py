@@ -30,7 +30,7 @@ def main(folder: Path) -> int:
         base.rename(number, title)
         base.save_answer(base.add(number, turn)[1], turn, whole=True)
     base.close()
-    session = ScriptedSession(["新答" + HOSTILE + "完了", ModelError("错" + HOSTILE)])
+    session = ScriptedSession(["新答" + HOSTILE + "完了", ModelError("错" + HOSTILE), *[HOSTILE, "扫" + HOSTILE] * 5])
     session.title = "名" + HOSTILE
     shipped = describe(charrnn.load().path)
     assert shipped is not None

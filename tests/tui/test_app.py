@@ -624,8 +624,9 @@ async def test_what_belongs_to_a_conversation_that_was_left_is_not_shown():
     session = ScriptedSession(["甲。", "乙。"])
     async with Opening(session) as app:
         await app.until(lambda: app.ready)
-        app.screen.query_one(PromptBox).insert("旧的")
-        app.screen.query_one(PromptBox)._send()
+        box = app.screen.query_one(PromptBox)
+        box.insert("旧的")
+        box.post_message(PromptBox.Sent(box.take()))
         await app.pilot.pause(0)
         app.screen.action_new_conversation()
         await app.until(lambda: session.resets == 1)

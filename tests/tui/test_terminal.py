@@ -229,6 +229,37 @@ def test_a_mistake_in_a_widget_restores_the_terminal_and_loses_nothing(chat, tmp
     assert saved(tmp_path)[0].answer.startswith("写。写。写。")
 
 
+def test_the_laboratory_in_a_terminal(chat):
+    """By the model that ships: an answer, another character in one place, and temperatures side by side."""
+    terminal = chat()
+    terminal.until(lambda screen: "就绪" in screen)
+    for key in ("\t", "\t", "1", "\x1b[Z", "\x1b[Z"):  # a seed
+        terminal.keys(key)
+        time.sleep(0.2)
+    terminal.until(lambda screen: "种子 1" in screen)
+    terminal.keys("什么是隐藏状态？\r")
+    terminal.until(lambda screen: "比特/字" in screen and "就绪" in screen)
+    terminal.keys("\x1b[17~")  # F6
+    terminal.until(lambda screen: "随机数" in screen)
+    for key in ("\x1b[C", "\x1b[C", "\r", "\x1b[B"):
+        terminal.keys(key)
+        time.sleep(0.2)
+    terminal.keys("\r")
+    terminal.until(lambda screen: "字起另写" in screen and "‹2/2›" in screen)
+    terminal.keys("\x1b[18~")  # F7, of the last prompt
+    terminal.until(lambda screen: "温度 0" in screen and "最长重复" in screen)
+    terminal.keys("\x1b")
+    time.sleep(0.5)
+    terminal.keys("\x1b")
+    terminal.until(lambda screen: "就绪" in screen and "/7›" in screen)
+    terminal.keys("\x1bOR")  # F3
+    terminal.until(lambda screen: "其余" in screen)
+    terminal.keys("\x1b")
+    time.sleep(0.5)
+    terminal.keys("\x11")
+    assert terminal.end() == 0
+
+
 def test_nothing_that_steers_reaches_the_terminal(chat, tmp_path):
     """All control and format characters of Unicode in every place that shows text, and the bytes that are written."""
     terminal = chat(tmp_path, module="tests.tui.hostile", columns=160, rows=50)
@@ -238,6 +269,16 @@ def test_nothing_that_steers_reaches_the_terminal(chat, tmp_path):
     for keys, sign in (
         ("又问\r", "错"),  # an error of the model
         ("\x1b[20~", "已复制"),  # F9
+        ("\x13", "意外"),  # shades
+        ("\x1bOR", "其余"),  # F3
+        ("\x1b", "就绪"),
+        ("\x1b[17~", "随机数"),  # F6
+        ("\x1b[B\x1b[C\r\x1b[B", "随机数"),
+        ("\x1b", "就绪"),
+        ("扫\x1b[18~", "┊扫"),  # F7
+        ("\x13", "已写入"),
+        ("\x1b", "已写入"),  # stop
+        ("\x1b", "就绪"),
         ("\x1bOQ", "旧一"),  # F2
         ("旧二", "旧二"),  # search
         ("\x13", "已写入"),  # export
