@@ -245,7 +245,7 @@ def test_the_laboratory_in_a_terminal(chat):
         terminal.keys(key)
         time.sleep(0.2)
     terminal.keys("\r")
-    terminal.until(lambda screen: "字起另写" in screen and "‹2/2›" in screen)
+    terminal.until(lambda screen: "‹2/2›" in screen and "就绪" in screen)
     terminal.keys("\x1b[18~")  # F7, of the last prompt
     terminal.until(lambda screen: "温度 0" in screen and "最长重复" in screen)
     terminal.keys("\x1b")
@@ -277,8 +277,8 @@ def test_nothing_that_steers_reaches_the_terminal(chat, tmp_path):
         ("\x1b", "就绪"),
         ("扫\x1b[18~", "┊扫"),  # F7
         ("\x13", "已写入"),
-        ("\x1b", "已写入"),  # stop
-        ("\x1b", "就绪"),
+        ("\x1b", "就绪"),  # stop
+        ("\x1b", "F1 帮助"),
         ("\x1bOQ", "旧一"),  # F2
         ("旧二", "旧二"),  # search
         ("\x13", "已写入"),  # export

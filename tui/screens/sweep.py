@@ -75,7 +75,6 @@ class SweepScreen(Screen[int | None]):
     def on_mount(self) -> None:
         """It begins at once."""
         self.set_interval(1 / REPAINTS, self._draw)
-        self._title()
         self.start(TEMPERATURES)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
@@ -99,6 +98,7 @@ class SweepScreen(Screen[int | None]):
         holder.mount_all([ColumnView(column, self._words) for column in self._columns])
         self._arrange()
         self._run, self._running = self._begin(temperatures, LENGTH, self._seed), True
+        self._title()
 
     def _end(self) -> None:
         if self._running and self._run is not None:
@@ -119,6 +119,7 @@ class SweepScreen(Screen[int | None]):
                 self._stale = True
             case SweepEnded(_, turn, error, _):
                 self._running = False
+                self._title()
                 self._before = 0 if turn is None else len(alternatives(turn)) - len(self._columns)
                 if error is not None:
                     self._say(error)
@@ -127,7 +128,8 @@ class SweepScreen(Screen[int | None]):
 
     def _title(self) -> None:
         seed = "" if self._seed is None else f" · {self._words['seed']} {self._seed}"
-        self.query_one("#title", Static).update(f"{self._words['sweep']}{seed} · {one_line(self._prompt)}")
+        state = self._words["writing" if self._running else "ready"]
+        self.query_one("#title", Static).update(f"{self._words['sweep']} · {state}{seed} · {one_line(self._prompt)}")
 
     def _say(self, text: str) -> None:
         line = self.query_one("#said", Static)
