@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from charrnn.config import SamplingConfig
 from charrnn.generation import Piece, with_seed
@@ -107,32 +105,21 @@ def sweep(
     sampling: SamplingConfig,
     length: int,
     known: Collection[str] | None = None,
-) -> Iterator[Column]:
-    """Continue the prompt by so many characters at each temperature, from the same place and the same seed. `known` are
-    the `training_pairs`, which take a second and are the same for every sweep of a model."""
-    sampling, seed = with_seed(sampling)
-    stream = model.stream()
-    stream.read_text(prompt)
-    start = stream.mark()
-    for temperature in temperatures:
-        config = replace(sampling, temperature=temperature)
-        stream.go_to(start)
-        rng, barred = np.random.default_rng(seed), model.tokenizer.unwritten
-        pieces = stream.generate(lambda c=config: c, rng, barred=barred, look=True)  # type: ignore[misc]
-        column = Column(config, known)
-        for piece in _first(pieces, length):
-            column.add(piece)
-        yield column
-
-
-def _first(pieces: Iterator[Piece], length: int) -> Iterator[Piece]:
-    """Pieces until there are so many characters; the last one's text is cut."""
-    written = 0
-    for piece in pieces:
-        yield replace(piece, text=piece.text[: length - written])
-        written += len(piece.text)
-        if written >= length:
-            return
+    *,
+    ask: bool = False,
+) -> list[Column]:
+    """Continue the prompt, or answer it, by so many characters at each temperature, from the same place and the same
+    seed: see `ChatSession.sweep`. `known` are the `training_pairs`, which take a second and are the same for every
+    sweep of a model."""
+    sampling, _ = with_seed(sampling)
+    session = model.chat(sampling)
+    session.mode = "chat" if ask else "continue"
+    columns = [Column(replace(sampling, temperature=temperature), known) for temperature in temperatures]
+    for number, piece in session.sweep(prompt, temperatures, length):
+        columns[number].add(piece)
+    for column in columns:
+        column.text = column.text[:length]  # the last token may have gone beyond
+    return columns
 
 
 def training_pairs(model: LanguageModel) -> Collection[str] | None:

@@ -18,6 +18,7 @@ def sweep(
     *,
     model: ModelName = None,
     temperatures: str = TEMPERATURES,
+    ask: bool = False,
     samples: int = 1,
     length: int = 200,
     csv: Path | None = None,
@@ -25,7 +26,7 @@ def sweep(
     as_json: Json = False,
     sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
 ) -> int:
-    """Continue a prompt at several temperatures by the same random numbers, and say what each did.
+    """Continue a prompt, or answer it, at several temperatures by the same random numbers, and say what each did.
 
     Example: charrnn sweep 循环神经网络 --temperatures 0,0.5,1,2 --seed 1 --csv sweep.csv --plot sweep.svg
 
@@ -35,6 +36,8 @@ def sweep(
         The text to continue; - takes it from standard input.
     temperatures
         Numbers with commas between; --temperature is not looked at.
+    ask
+        The prompt is a question, to be answered.
     samples
         Texts for each, with this seed and those after it; figures are means over them.
     length
@@ -60,7 +63,7 @@ def sweep(
     sampling, seed = with_seed(sampling)
     seeds = [replace(sampling, seed=seed + n) for n in range(samples)]
     known = training_pairs(language_model)
-    found = [list(run_sweep(language_model, prompt, chosen, each, length, known)) for each in seeds]
+    found = [run_sweep(language_model, prompt, chosen, each, length, known, ask=ask) for each in seeds]
     records = sweep_report.records(found)
     if csv is not None:
         sweep_report.write_csv(csv, records)

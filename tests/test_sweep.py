@@ -10,6 +10,7 @@ import pytest
 
 from charrnn.config import SamplingConfig
 from charrnn.console import BLOCKS, curve
+from charrnn.errors import ModelError
 from charrnn.generation import Piece
 from charrnn.sweep import Column, distinct, divergence, longest_repeated, sweep, training_pairs
 from charrnn.sweep_report import partings, table
@@ -49,7 +50,7 @@ def test_the_share_of_known_pairs_by_hand():
 
 def test_columns_part_only_where_temperature_decides(writer):  # noqa: F811
     """The same seed: each text is that of `generate`; each draw by the same number until two columns part."""
-    columns = list(sweep(writer, "床前", [0.0, 0.5, 0.50001, 1.5], SamplingConfig(seed=4), 60))
+    columns = sweep(writer, "床前", [0.0, 0.5, 0.50001, 1.5], SamplingConfig(seed=4), 60)
     for column in columns:
         assert column.text == "".join(writer.generate("床前", length=60, sampling=column.sampling))
     assert columns[1].text == columns[2].text
@@ -73,8 +74,18 @@ def test_where_two_columns_part_the_number_that_draws_says_why(writer):  # noqa:
         assert low * (1 - 1e-6) <= below <= high
 
 
+def test_a_question_is_answered_at_each(talker, writer):  # noqa: F811
+    columns = sweep(talker, "3加一是几", [0.0, 3.0], SamplingConfig(seed=2), 60, ask=True)
+    for column in columns:
+        alone = talker.chat(column.sampling, drafts=1)
+        assert column.text == "".join(piece.text for piece in itertools.islice(alone.say("3加一是几"), 60))[:60]
+    assert columns[0].text != columns[1].text
+    with pytest.raises(ModelError):
+        sweep(writer, "3加一是几", [0.0], SamplingConfig(), 60, ask=True)
+
+
 def test_entropy_rises_with_temperature(writer):  # noqa: F811
-    columns = list(sweep(writer, "床前", [0.0, 0.5, 2.0], SamplingConfig(seed=4), 60))
+    columns = sweep(writer, "床前", [0.0, 0.5, 2.0], SamplingConfig(seed=4), 60)
     assert columns[0].entropy == 0 < columns[1].entropy < columns[2].entropy
 
 
@@ -89,7 +100,7 @@ def test_curves():
 
 
 def test_a_table_has_a_row_a_temperature(writer):  # noqa: F811
-    samples = [list(sweep(writer, "床", [0.0, 1.0], SamplingConfig(seed=n), 30)) for n in (1, 2)]
+    samples = [sweep(writer, "床", [0.0, 1.0], SamplingConfig(seed=n), 30) for n in (1, 2)]
     lines = table(samples)
     assert [line.split()[0] for line in lines[1:3]] == ["0", "1"]
     assert len(lines) == 4
