@@ -15,9 +15,7 @@ from charrnn.chat import DRAFTS, LONGEST_ANSWER
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
-from charrnn.options import Flat, Json, MemoryToo, ModelName
-
-MEMORY = False  # in generation: see the README
+from charrnn.options import MEMORY, Flat, Json, MemoryToo, ModelName
 
 
 def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:

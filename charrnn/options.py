@@ -12,3 +12,4 @@ ModelName = Annotated[
 ]
 MemoryToo = Annotated[bool, Parameter(name="--memory", help="With the model's n-gram memory, if it has one.")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
+MEMORY = False  # in generation: see the README

@@ -11,6 +11,7 @@ from cyclopts.config import Toml
 from charrnn import __version__, commands
 from charrnn.console import hide_dash
 from charrnn.errors import OK, UsageError
+from charrnn.look_command import look
 from charrnn.sweep_command import sweep
 
 app = App(
@@ -23,6 +24,7 @@ for command in (
     commands.chat,
     commands.generate,
     commands.ask,
+    look,
     sweep,
     commands.info,
     commands.corpus,

@@ -25,12 +25,18 @@ class _Shown(dict[int, str]):
 
 
 # ␀ to ␟ and ␡ are the control pictures.
+_SIGNS = str.maketrans({" ": "␣", "\n": "⏎"})
 _SHOWN = _Shown({code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡", ord("\t"): "    ", ord("\n"): "\n"})
 
 
 def plain(text: str) -> str:
     """The text with control and format characters as symbols, tabs as spaces, line ends as they are."""
     return text.translate(_SHOWN)
+
+
+def visible(text: str) -> str:
+    """The same of a token: blanks and line ends are seen, too."""
+    return plain(text.translate(_SIGNS))
 
 
 def one_line(text: str) -> str:

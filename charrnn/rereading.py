@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from charrnn.turns import Next, Seen, Turn
 
@@ -16,6 +17,55 @@ if TYPE_CHECKING:
 SPAN = 128  # tokens between marks
 NAMED = 200  # likeliest tokens that are given with their text
 SHOWN = 80  # characters of what stands before a place
+
+
+class Crossing(NamedTuple):
+    """A temperature from which on another token would have been drawn by the same random number."""
+
+    temperature: float
+    instead: str
+    """The token that is next in the order."""
+
+
+class Reason(NamedTuple):
+    """Why a token came."""
+
+    name: str
+    """What it adds to the text."""
+    probability: float
+    """Of being drawn, under the settings then."""
+    model: float
+    """The model's own: at temperature 1, before penalty and filters."""
+    rank: int
+    """In the order of falling probability, from 0."""
+    entropy: float
+    """Bits of what it was drawn from."""
+    below: Crossing | None
+    """None where it is drawn at any lower temperature; or was not drawn at all."""
+    above: Crossing | None
+
+    @property
+    def bits(self) -> float:
+        """Its surprise."""
+        return -math.log2(max(self.model, 1e-300))
+
+
+def reason(seen: Seen, uniform: float) -> Reason:
+    """Of what stood at a place, drawn by this number; NaN where it was chosen by hand."""
+    prospect = seen.place.prospects.under(seen.sampling)
+    rank = prospect.rank(seen.token)
+
+    def crossing(temperature: float | None, step: int) -> Crossing | None:
+        if temperature is None:
+            return None
+        beyond = prospect.at(temperature * (1 + step * 1e-6)).choice(uniform)
+        return Crossing(temperature, seen.name(int(prospect.ids[beyond])))
+
+    below, above = (None, None) if math.isnan(uniform) else prospect.turns(uniform, rank)
+    probabilities = float(prospect.drawn[rank]), float(prospect.model[rank])
+    return Reason(
+        seen.name(seen.token), *probabilities, rank, prospect.entropy, crossing(below, -1), crossing(above, 1)
+    )
 
 
 def next_of(model: LanguageModel, prospects: Prospects, sampling: SamplingConfig, written: str) -> Next:

@@ -155,6 +155,10 @@ class Seen(NamedTuple):
     sampling: SamplingConfig
     """The settings then."""
 
+    def name(self, token: int) -> str:
+        """What a token would add to the text; of an unlikely one that is not known."""
+        return self.place.names.get(token, "…")
+
 
 def alternatives(turn: Turn) -> list[Turn]:
     """All answers to the prompt of a turn, the oldest first."""

@@ -1,6 +1,7 @@
 """The laboratory without a screen: any token looked at, answers branched, temperatures side by side."""
 
 import itertools
+import json
 import math
 from dataclasses import replace
 
@@ -269,3 +270,20 @@ def test_an_answer_that_goes_round_in_circles_ends(shipped, monkeypatch):
     list(session.say("什么是隐藏状态？"))
     assert 20 <= session.turns[0].characters < 40
     assert session.turns[0].stopped
+
+
+@pytest.mark.parametrize(("words", "mode"), [(["循环神经网络"], "continue"), (["什么是隐藏状态？", "--ask"], "chat")])
+def test_the_command_says_why_each_token_came(charrnn, shipped, words, mode):
+    words = ["look", *words, "--temperature", "0.8", "--seed", "3", "--length", "5"]
+    record = json.loads(charrnn(*words, "--json").stdout)
+    turn = said(shipped.chat(SamplingConfig(temperature=0.8, seed=3)), words[1], mode, 5)
+    assert record["text"] == turn.answer
+    assert [token["uniform"] for token in record["tokens"]] == turn.uniforms.tolist()
+    for token, bits in zip(record["tokens"], turn.surprises, strict=True):
+        assert token["bits"] == pytest.approx(bits, abs=1e-3)
+        assert token["above"] is None or token["above"]["temperature"] > 0.8
+        assert token["below"] is None or token["below"]["temperature"] < 0.8
+    lines = charrnn(*words).stdout.decode().splitlines()
+    assert len(lines) == 6
+    assert record["tokens"][0]["name"] in lines[1]
+    assert "length" in charrnn(*words[:-1], "0", check=2).stderr.decode()

@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
-from charrnn.plain import one_line, plain
+from charrnn.plain import one_line, plain, visible
+from charrnn.rereading import reason
 from charrnn.turns import Seen, Turn
 from tui.events import LookedAt, OfPage
 from tui.strings import STRINGS, Language
-from tui.widgets.bars import SIGNS
 from tui.widgets.choices import Choices
 from tui.widgets.legend import Legend
 from tui.widgets.reader import Reader
@@ -92,29 +92,27 @@ class LookScreen(Screen[Branch | None]):
             figures.update(plain(event.why))
         elif event.seen.number == self.query_one(Reader).number:  # else it has moved on
             choices.look(event.seen)
-            figures.update("\n".join(self._figures(event.seen, choices)))
+            figures.update("\n".join(self._figures(event.seen)))
 
-    def _figures(self, seen: Seen, choices: Choices) -> tuple[str, str]:
-        words, prospect, rank = self._words, choices.prospect, choices.stood
-        assert prospect is not None
+    def _figures(self, seen: Seen) -> tuple[str, str]:
+        words, uniform = self._words, self.turn.uniforms[seen.number]
+        why = reason(seen, uniform)
 
-        def name(token: int) -> str:
-            return f"「{plain(seen.place.names.get(token, '…').translate(SIGNS))}」"
+        def quoted(name: str) -> str:
+            return f"「{visible(name)}」"
 
         first = words["seen"].format(
-            name(seen.token), f"{prospect.drawn[rank]:.4f}", f"{prospect.model[rank]:.4f}", f"{rank + 1:,}",
-            f"{-math.log2(max(prospect.model[rank], 1e-300)):.2f}", f"{prospect.entropy:.2f}",
+            quoted(why.name), f"{why.probability:.4f}", f"{why.model:.4f}", f"{why.rank + 1:,}", f"{why.bits:.2f}",
+            f"{why.entropy:.2f}",
         )  # fmt: skip
-        uniform = self.turn.uniforms[seen.number]
         if math.isnan(uniform):
             return first, words["by_hand"]
         said = [words["drawn_at"].format(f"{seen.sampling.temperature:.2f}", f"{uniform:.4f}")]
-        for where, step, crossing in zip(("below", "above"), (-1, 1), prospect.turns(uniform, rank), strict=True):
+        for where, crossing in (("below", why.below), ("above", why.above)):
             if crossing is None:
                 said.append(words[f"never_{where}"])
             else:
-                other = prospect.ids[prospect.at(crossing * (1 + step * 1e-6)).choice(uniform)]
-                said.append(words[where].format(f"{crossing:.3f}", name(int(other))))
+                said.append(words[where].format(f"{crossing.temperature:.3f}", quoted(crossing.instead)))
         return first, words["semicolon"].join(said)
 
     def action_other(self, step: int) -> None:

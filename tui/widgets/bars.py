@@ -12,13 +12,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charrnn.config import SamplingConfig
-from charrnn.plain import plain
+from charrnn.plain import plain, visible
 from charrnn.prospects import Prospect
 from charrnn.turns import Next
 from tui.strings import Words
 
 NAME = 14  # cells of a token's text
-SIGNS = str.maketrans({" ": "␣", "\n": "⏎"})  # of what would not be seen
 EIGHTHS = " ▏▎▍▌▋▊▉"
 GHOST = "╎"
 MORE = "▶"
@@ -110,7 +109,7 @@ class Bars(Widget):
             token = int(prospect.ids[rank])
             found.append(
                 Bar(
-                    place.names.get(token, "…").translate(SIGNS),
+                    place.names.get(token, "…"),
                     float(drawn[rank]),
                     None if before is None else float(before[token]),
                     prospect.cut_by(rank) or "",
@@ -135,7 +134,7 @@ class Bars(Widget):
     def segments(self, row: Bar, width: int, scale: float) -> list[Segment]:
         """A line. The longest candidate fills it; the bar of the rest may be cut at its end."""
         style = {part: self._style(part) for part in ("name", "number", "drawn", "memory", "cut", "ghost")}
-        left = f"{set_cell_size(plain(row.name), NAME)} {row.share:7.4f} "
+        left = f"{set_cell_size(plain(row.name) if row.rank is None else visible(row.name), NAME)} {row.share:7.4f} "
         if row.cut:
             return [Segment(left + self._words["cut"].format(row.cut.replace("_", "-")), style["cut"])]
         cells, share = max(1, width - cell_len(left)), row.share * scale
