@@ -93,8 +93,7 @@ def _table(reasons: list[Reason], uniforms: list[float]) -> list[str]:
         f"{column('token')}  probability  the model's  rank   bits  entropy  number  {column('below', NAME + 6)}  above"
     ]
     for why, uniform in zip(reasons, uniforms, strict=True):
-        lines.append(
-            f"{column(visible(why.name))}  {why.probability:11.4f}  {why.model:11.4f}  {why.rank + 1:4}  {why.bits:5.2f}  "
-            f"{why.entropy:7.2f}  {uniform:.4f}  {crossing(why.below)}  {crossing(why.above)}".rstrip()
-        )
+        figures = f"{why.probability:11.4f}  {why.model:11.4f}  {why.rank + 1:4}  {why.bits:5.2f}  {why.entropy:7.2f}"
+        crossings = f"{crossing(why.below)}  {crossing(why.above)}"
+        lines.append(f"{column(visible(why.name))}  {figures}  {uniform:.4f}  {crossings}".rstrip())
     return lines

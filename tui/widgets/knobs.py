@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -12,8 +12,10 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from charrnn.config import SamplingConfig
 from tui.strings import STRINGS, Language
+
+if TYPE_CHECKING:
+    from charrnn.config import SamplingConfig
 
 STEPS: dict[str, tuple[float, ...]] = {
     "top_k": (0, 1, 2, 3, 5, 10, 20, 40, 100),
