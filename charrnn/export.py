@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, record_of
-from charrnn.turns import Turn, alternatives
+from charrnn.turns import Turn
 
 LONGEST_NAME = 40
 WORDS = {
@@ -68,7 +68,7 @@ def as_markdown(title: str, turns: Sequence[Turn], words: Mapping[str, str]) -> 
         if turn.prompt.strip():
             parts.append(f"**{words[turn.mode]}**\n\n{turn.prompt}")
         named = words["answer" if turn.mode == "chat" else "written"]
-        for answer in (turn, *(other for other in alternatives(turn) if other is not turn)):
+        for answer in (turn, *(other for other in turn.alternatives if other is not turn)):
             figures = words["figures"].format(f"{answer.temperature:.2f}", answer.seed, answer.characters)
             parts.append(f"**{named if answer is turn else words['other']}**\n\n{answer.answer}\n\n*{figures}*")
     return "\n\n".join(parts) + "\n"
@@ -89,7 +89,7 @@ def as_json(title: str, turns: Sequence[Turn]) -> str:
                         **record_of(answer),
                         "tokens": list(answer.tokens),
                     }
-                    for answer in alternatives(turn)
+                    for answer in turn.alternatives
                 ],
             }
             for turn in turns

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, SavedTurn
 from charrnn.session import Session
-from charrnn.turns import Turn, alternatives
+from charrnn.turns import Turn
 
 if TYPE_CHECKING:
     from charrnn.generation import Piece
@@ -96,7 +96,7 @@ class Recorder:
         self.session.restore(turns)
         self.conversation, self._saved = None, []
         for turn in turns:
-            self._save(turn, alternatives(turn), whole=True)
+            self._save(turn, turn.alternatives, whole=True)
 
     def _recorded(self, pieces: Iterator[P], *, all_grow: bool = False) -> Generator[P, None, None]:
         before, due = self._last(), 0.0
@@ -104,7 +104,7 @@ class Recorder:
         def save(*, whole: bool = False) -> None:
             turn = self._last()
             if turn is not None and turn is not before:
-                growing = alternatives(turn) if all_grow else [turn]
+                growing = turn.alternatives if all_grow else [turn]
                 for answer in growing if whole else ():
                     answer.place = self.session.place(answer)
                 self._save(turn, growing, whole=whole)

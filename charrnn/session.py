@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from charrnn.turns import Mode, Next, Seen, Turn
-
 if TYPE_CHECKING:
     from charrnn.config import SamplingConfig
     from charrnn.generation import Piece
+    from charrnn.turns import Mode, Next, Seen, Turn
 
 
 class Session(Protocol):

@@ -76,6 +76,11 @@ class Turn:
         return self._text.getvalue()
 
     @property
+    def alternatives(self) -> list[Turn]:
+        """All answers to its prompt, itself among them, the oldest first."""
+        return sorted([self, *self.others], key=lambda answer: answer.began)
+
+    @property
     def seed(self) -> int | None:
         """Of all its random numbers."""
         return self.changes[0].sampling.seed
@@ -158,8 +163,3 @@ class Seen(NamedTuple):
     def name(self, token: int) -> str:
         """What a token would add to the text; of an unlikely one that is not known."""
         return self.place.names.get(token, "…")
-
-
-def alternatives(turn: Turn) -> list[Turn]:
-    """All answers to the prompt of a turn, the oldest first."""
-    return sorted([turn, *turn.others], key=lambda answer: answer.began)

@@ -14,7 +14,6 @@ from charrnn.errors import UsageError
 from charrnn.history import Conversations
 from charrnn.recording import Recorder
 from charrnn.sampling import sample
-from charrnn.turns import alternatives
 from tests.test_generation import talker, writer  # noqa: F401
 
 SAMPLING = SamplingConfig(temperature=1.2, seed=5)
@@ -166,7 +165,7 @@ def test_a_sweep_writes_what_each_temperature_would_write_alone(shipped, mode):
     assert order == [0, 1, 2, 3] * 2
     session.take_back()
     list(session.sweep("温度", temperatures, 40))
-    columns = alternatives(session.turns[-1])
+    columns = session.turns[-1].alternatives
     assert [turn.temperature for turn in columns] == temperatures
     assert session.turns[-1].temperature == 1.1  # the nearest to 1.2 stands
     for column in columns:
@@ -189,7 +188,7 @@ def test_a_sweep_of_the_last_prompt_stands_beside_its_answer(shipped, base):
     list(recorder.say("温度"))
     old = session.turns[-1]
     list(recorder.sweep(None, [0.5, 1.2], 30, seed=9))
-    answers = alternatives(session.turns[-1])
+    answers = session.turns[-1].alternatives
     assert answers[0] is old
     assert [turn.temperature for turn in answers] == [1.2, 0.5, 1.2]
     assert [turn.seed for turn in answers] == [5, 9, 9]
@@ -206,10 +205,10 @@ def test_a_sweep_is_saved_with_all_its_answers(shipped, base):
     list(recorder.sweep("什么是隐藏状态？", [0.2, 1.0, 1.3], 30))
     (saved,) = base.turns(recorder.conversation)
     assert saved.standing.temperature == 1.3
-    columns = alternatives(saved.standing)
+    columns = saved.standing.alternatives
     assert [turn.temperature for turn in columns] == [0.2, 1.0, 1.3]
-    assert [turn.uniforms for turn in columns] == [turn.uniforms for turn in alternatives(recorder.session.turns[0])]
-    recorder.choose(alternatives(recorder.session.turns[0])[0])
+    assert [turn.uniforms for turn in columns] == [turn.uniforms for turn in recorder.session.turns[0].alternatives]
+    recorder.choose(recorder.session.turns[0].alternatives[0])
     assert base.turns(recorder.conversation)[0].standing.temperature == 0.2
     restarted = Recorder(shipped.chat(SAMPLING), base)
     restarted.open(recorder.conversation, base.turns(recorder.conversation))
@@ -223,7 +222,7 @@ def test_a_sweep_is_saved_while_it_is_written(shipped, base, monkeypatch):
     pieces = recorder.sweep("什么是隐藏状态？", [0.2, 1.0], 30)
     list(itertools.islice(pieces, 20))
     (saved,) = base.turns(recorder.conversation)
-    assert [len(turn.tokens) for turn in alternatives(saved.standing)] >= [9, 9]
+    assert [len(turn.tokens) for turn in saved.standing.alternatives] >= [9, 9]
     pieces.close()
     assert base.listed("隐藏")[0].id == recorder.conversation
 

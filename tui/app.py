@@ -8,21 +8,21 @@ import signal
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from charrnn.errors import HistoryError
-from charrnn.turns import Turn
-from tui.backend import Backend
-from tui.events import Answers, Looked
+from tui.backend import PACE, Backend
 from tui.screens.chat import ChatScreen
 from tui.screens.listener import Listener
 from tui.settings import Settings
 from tui.strings import STRINGS, Language, language_of_locale
-from tui.talker import PACE
+
+if TYPE_CHECKING:
+    from charrnn.turns import Turn
 
 DARK, LIGHT = "textual-dark", "textual-light"
 
@@ -215,6 +215,7 @@ class ChatApp(App[None]):
 
     def on_listener_told(self, message: Listener.Told) -> None:
         """To the page that asked for it."""
+        from tui.events import Answers, Looked
         from tui.screens.look import LookScreen
         from tui.screens.next import NextScreen
         from tui.screens.sweep import SweepScreen

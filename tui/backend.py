@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from charrnn.session import Session
 
 
+PACE = 80.0  # characters a second on screen: a small model writes thousands, which nobody can watch
+
+
 @dataclass(frozen=True)
 class Backend:
     """The functions are called once the screen stands."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from charrnn.session import Session
-from charrnn.turns import Change, Mode, Next, Seen, Turn
-
 if TYPE_CHECKING:
     from charrnn.config import SamplingConfig
+    from charrnn.session import Session
+    from charrnn.turns import Change, Mode, Next, Seen, Turn
 
 
 class Opened(NamedTuple):

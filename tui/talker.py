@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.turns import Mode, Turn
 from tui.events import Event, Looked, LookedAt
-from tui.worker import PACE, Worker
+from tui.worker import Worker
 
 if TYPE_CHECKING:
     from charrnn.session import Session
+    from charrnn.turns import Mode, Turn
 
-__all__ = ["PACE", "Talker"]
 LAST_WORDS = 2.0  # seconds for saving, at the end
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn.errors import CharRNNError
-from charrnn.turns import Mode, Turn, alternatives
 from tui.backend import Backend
 from tui.events import (
     Answers,
@@ -41,15 +40,15 @@ if TYPE_CHECKING:
     from charrnn.history import Conversations, SavedTurn
     from charrnn.recording import Recorder
     from charrnn.session import Session
+    from charrnn.turns import Mode, Turn
 
 WAITING_PIECES = 256
-PACE = 80.0  # characters a second on screen: a small model writes thousands, which nobody can watch
 
 
 class Worker:
     """Does one job after another, each for the conversation that was on screen when it was asked for."""
 
-    def __init__(self, backend: Backend, pace: float = PACE) -> None:
+    def __init__(self, backend: Backend, pace: float) -> None:
         self.pace = pace  # 0: as fast as it comes
         # Bounded: the model waits for the screen, so a new temperature shows at once and memory stays flat.
         self.events: queue.Queue[tuple[int, Event]] = queue.Queue(WAITING_PIECES)
@@ -267,7 +266,7 @@ class Worker:
         last = self._last()
         if last is None or self._recorder is None:
             return
-        answers = alternatives(last)
+        answers = last.alternatives
         place = which(answers.index(last))
         if 0 <= place < len(answers) and answers[place] is not last:
             self._recorder.choose(answers[place])

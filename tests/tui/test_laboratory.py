@@ -10,7 +10,7 @@ import pytest
 import charrnn
 from charrnn.config import SamplingConfig
 from charrnn.history import Conversations
-from charrnn.turns import Change, Turn, alternatives
+from charrnn.turns import Change, Turn
 from tests.tui.scripted import ScriptedSession
 from tests.tui.test_app import ENDLESS, Opening
 from tui.layout import shade
@@ -214,7 +214,7 @@ async def test_temperatures_stand_side_by_side_with_the_place_where_they_part(tm
     base = Conversations(tmp_path / "c.sqlite")
     (entry,) = base.listed()
     (turn,) = base.turns(entry.id)
-    assert [answer.answer for answer in alternatives(turn.standing)] == [*FIVE, "天。", "地。"]
+    assert [answer.answer for answer in turn.standing.alternatives] == [*FIVE, "天。", "地。"]
     assert turn.standing.answer == "天。"
     base.close()
 
@@ -226,7 +226,7 @@ async def test_an_answer_that_was_given_stays_among_those_at_other_temperatures(
         page = await swept(app)
         await app.pilot.press("right", "enter")
         await app.until(lambda: top(app) is app.screen and "‹3/6›" in app.transcript)
-        assert [turn.answer for turn in alternatives(session.turns[0])] == ["第一。", *FIVE]
+        assert [turn.answer for turn in session.turns[0].alternatives] == ["第一。", *FIVE]
         assert len(session.turns) == 1
         assert page._words is ZH
 
@@ -467,6 +467,6 @@ async def test_the_laboratory_with_the_model_that_ships():
         page = await swept(app)
         list(expected.sweep("那温度呢？", [0, 0.4, 0.8, 1.2, 2], 120))
         found = [column.text for column in page._columns]
-        assert found == [answer.answer for answer in alternatives(expected.turns[-1])]
+        assert found == [answer.answer for answer in expected.turns[-1].alternatives]
         await app.pilot.press("escape")
         await app.until(lambda: top(app) is app.screen and "‹4/5›" in app.transcript)

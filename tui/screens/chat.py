@@ -11,11 +11,10 @@ from textual.widgets import Static
 
 from charrnn.errors import HistoryError
 from charrnn.plain import encodable
-from charrnn.turns import Mode, Turn
+from tui.backend import PACE
 from tui.keys import CHAT_KEYS
 from tui.screens.listener import Listener
 from tui.strings import Language
-from tui.talker import PACE
 from tui.widgets.conversation import Conversation
 from tui.widgets.knobs import Knobs
 from tui.widgets.legend import Legend
@@ -25,6 +24,7 @@ from tui.widgets.status import Status
 
 if TYPE_CHECKING:
     from charrnn.config import SamplingConfig
+    from charrnn.turns import Mode, Turn
 
 REPAINTS = 25  # a second, at most
 
@@ -53,8 +53,11 @@ class ChatScreen(Listener):
         self.query_one(PromptBox).focus()
         self.speak(self.language)
         self._welcome()
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self.talker.start()
         self.set_interval(1 / REPAINTS, self._take_events)
-        self.call_after_refresh(self.talker.start)
 
     def speak(self, language: Language) -> None:
         """Change the language of the screen; what stands in the conversation stays."""

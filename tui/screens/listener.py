@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import queue
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
 from charrnn.plain import one_line, plain
-from charrnn.session import Session
-from charrnn.turns import Mode
-from tui import events
 from tui.backend import Backend
 from tui.layout import Look, shade
 from tui.strings import STRINGS, Language, Words
-from tui.talker import Talker
 from tui.widgets.conversation import Conversation, mark, runs_of
 from tui.widgets.prompt import PromptBox
 from tui.widgets.status import Status
+
+if TYPE_CHECKING:
+    from charrnn.session import Session
+    from charrnn.turns import Mode
+    from tui import events
+    from tui.talker import Talker
 
 
 class Listener(Screen[None]):
@@ -34,7 +38,7 @@ class Listener(Screen[None]):
     def __init__(self, backend: Backend, language: Language, pace: float) -> None:
         super().__init__()
         self.language = language
-        self.talker = Talker(backend, pace)
+        self._pace = pace
         self.session: Session | None = None
         self.failed: str | None = None  # why there is no model
         self._backend = backend
@@ -42,6 +46,13 @@ class Listener(Screen[None]):
         self._waiting: list[tuple[int, str]] = []  # runs asked for and not begun
         self._run = 0  # the run that is on screen
         self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
+
+    @cached_property
+    def talker(self) -> Talker:
+        """The thread; once the screen stands, for the screen waits for nothing."""
+        from tui.talker import Talker
+
+        return Talker(self._backend, self._pace)
 
     @property
     def words(self) -> Words:
@@ -64,6 +75,8 @@ class Listener(Screen[None]):
 
     def _take_events(self) -> None:
         """Everything that came since the last time; the text of it in one piece."""
+        from tui import events
+
         runs: list[tuple[str, Look]] = []
         for _ in range(self.talker.events.qsize()):
             try:
@@ -87,6 +100,8 @@ class Listener(Screen[None]):
             self._show_status()
 
     def _take(self, event: events.Event) -> None:
+        from tui import events
+
         conversation = self.query_one(Conversation)
         match event:
             case events.Opened(session):

@@ -20,7 +20,6 @@ from charrnn.export import write_texts
 from charrnn.plain import one_line, plain
 from charrnn.sweep import Column, divergence
 from charrnn.sweep_report import as_csv, records, table, texts
-from charrnn.turns import alternatives
 from tui.events import OfPage, SweepBegan, SweepEnded, Swept
 from tui.strings import STRINGS, Language
 from tui.widgets.column import ColumnView
@@ -120,7 +119,7 @@ class SweepScreen(Screen[int | None]):
             case SweepEnded(_, turn, error, _):
                 self._running = False
                 self._title()
-                self._before = 0 if turn is None else len(alternatives(turn)) - len(self._columns)
+                self._before = 0 if turn is None else len(turn.alternatives) - len(self._columns)
                 if error is not None:
                     self._say(error)
                 elif isinstance(self.focused, Input):

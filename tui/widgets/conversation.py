@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from charrnn.turns import Change, Mode, Turn, alternatives
 from tui.layout import Look, shade
 from tui.strings import Words
 from tui.widgets.transcript import Transcript
 
+if TYPE_CHECKING:
+    from charrnn.turns import Change, Mode, Turn
+
 
 def figures(turn: Turn, words: Words) -> str:
     """The quiet line under an answer."""
-    answers = alternatives(turn)
+    answers = turn.alternatives
     place = next(n for n, answer in enumerate(answers, 1) if answer is turn)
     parts = [
         f"‹{place}/{len(answers)}›" if len(answers) > 1 else "",

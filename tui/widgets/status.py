@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
 from charrnn.plain import one_line
-from charrnn.session import Session
-from charrnn.turns import Mode
 from tui.strings import Words
+
+if TYPE_CHECKING:
+    from charrnn.session import Session
+    from charrnn.turns import Mode
 
 
 class Status(Horizontal):
