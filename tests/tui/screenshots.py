@@ -21,6 +21,7 @@ from charrnn.catalogue import find_models
 from tui.app import ChatApp
 from tui.backend import Backend
 from tui.keys import join_alt_arrows
+from tui.screens.sweep import SweepScreen
 from tui.widgets.prompt import PromptBox
 
 CONTINUED = ">循环神经网络"  # it has no end of its own
@@ -37,7 +38,8 @@ def widened(text: re.Match[str]) -> str:
 
 
 async def picture(name: str, size: tuple[int, int], script: list[str], **settings: str) -> None:
-    """Words that begin with `>` are typed and sent, others are keys; after each a rest until nothing is written."""
+    """Words that begin with `>` are typed and sent, with `+` typed; others are keys. After each a rest until nothing is
+    written."""
     model = charrnn.load()
     with tempfile.TemporaryDirectory() as folder:
         backend = Backend(
@@ -52,6 +54,8 @@ async def picture(name: str, size: tuple[int, int], script: list[str], **setting
                 if word.startswith(">"):
                     app._chat.query_one(PromptBox).insert(word[1:])
                     await pilot.press("enter")
+                elif word.startswith("+"):
+                    app._chat.query_one(PromptBox).insert(word[1:])
                 else:
                     await pilot.press(word)
                 await pilot.pause(0.2)
@@ -59,6 +63,8 @@ async def picture(name: str, size: tuple[int, int], script: list[str], **setting
                     await pilot.pause(0.02)
                     if word == CONTINUED and app._chat.session and app._chat.session.turns[-1].characters > 800:
                         await pilot.press("escape")
+            while isinstance(app.screen, SweepScreen) and app.screen._running:
+                await pilot.pause(0.1)
             await pilot.pause(0.3)
             svg = TEXT.sub(widened, FONT.sub("", app.export_screenshot(title="charrnn")))
     (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -70,6 +76,9 @@ async def main() -> None:
     await picture("chat", (80, 24), [*cooler, ">LSTM有几个门？", ">遗忘门有什么用？"])
     asked = [">什么是梯度消失？", "ctrl+n", ">你好", "ctrl+n", ">梯度爆炸怎么办？"]
     await picture("search", (120, 35), [*cooler, *asked, "f2", "梯"])
+    looked = ["f6", *["right"] * 2, "enter", "down", "down"]
+    await picture("look", (80, 24), [*["alt+up"] * 8, ">什么是隐藏状态？", *looked])
+    await picture("sweep", (160, 40), ["ctrl+t", "+循环神经网络", "f7"])
     script = [*cooler, ">什么是循环神经网络？", "ctrl+r", *["alt+up"] * 10, "ctrl+t", CONTINUED]
     await picture("continue", (200, 60), script, language="en", theme="textual-light")
 

@@ -32,7 +32,7 @@ class Branch(NamedTuple):
 class LookScreen(Screen[Branch | None]):
     """Above the answer, below what may stand under the cursor; Tab goes between them."""
 
-    CSS_PATH = "look.tcss"
+    CSS_PATH: ClassVar[list[str]] = ["look.tcss", "../widgets/bars.tcss"]  # type: ignore[assignment]
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (140, "-wide")]  # type: ignore[misc]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f6,q", "dismiss(None)", show=False, priority=True),

@@ -27,7 +27,7 @@ FOLLOWS = 10  # times a second, while text is written
 class NextScreen(ModalScreen[None]):
     """Bars that follow the settings while they move, of which `changed` is told, and the text while it is written."""
 
-    CSS_PATH = "next.tcss"
+    CSS_PATH: ClassVar[list[str]] = ["next.tcss", "../widgets/bars.tcss"]  # type: ignore[assignment]
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (140, "-wide")]  # type: ignore[misc]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f3,q", "dismiss(None)", show=False, priority=True),

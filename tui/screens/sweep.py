@@ -35,7 +35,7 @@ REPAINTS = 20  # a second
 class SweepScreen(Screen[int | None]):
     """Temperatures above, columns below; of the one that is taken the place among the answers to the prompt."""
 
-    CSS_PATH = "sweep.tcss"
+    CSS_PATH: ClassVar[list[str]] = ["sweep.tcss", "../widgets/column.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False, priority=True),
         Binding("f7", "dismiss(None)", show=False, priority=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -91,6 +92,6 @@ class Choices(Bars):
         edge = Segment(STOOD if row.rank == self.stood else ELSE, self._style("drawn"))
         segments = [edge, *super().segments(row, width - 2, scale)]
         if self.has_focus and row.rank == self.cursor:
-            ground = self.get_component_rich_style("bars--cursor")
+            ground = Style(bgcolor=self.get_component_rich_style("bars--cursor").bgcolor)
             segments = [Segment(text, (style or self.rich_style) + ground) for text, style, _ in segments]
         return segments
