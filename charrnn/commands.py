@@ -6,6 +6,8 @@ Figures go to standard output, talk to standard error.
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,7 @@ from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
 from charrnn.options import MEMORY, Flat, Json, MemoryToo, ModelName
+from charrnn.plain import plain
 
 
 def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
@@ -285,3 +288,35 @@ def train(
         as_json=as_json,
     )
     return run_training(call)
+
+
+def cache(*, clear: bool = False, as_json: Json = False) -> int:
+    """Say what prepared text is kept, so that training on it again begins at once, and where.
+
+    The longest unused goes where there is more than CHARRNN_CACHE_GIB, an environment variable, allows (10).
+
+    Example: charrnn cache --clear
+
+    Parameters
+    ----------
+    clear
+        Remove all of it.
+    as_json
+        One object, for programs.
+    """
+    from charrnn import cache as kept
+
+    if clear:
+        print(f"removed {kept.clear() / 2**20:,.1f} MiB from {kept.folder()}")
+        return OK
+    found = sorted(kept.entries(), key=lambda entry: -entry.used)
+    if as_json:
+        print_json({"folder": str(kept.folder()), "limit": kept.limit(), "texts": [asdict(entry) for entry in found]})
+        return OK
+    total = sum(entry.size for entry in found)
+    print(f"{kept.folder()}: {len(found)} texts, {total / 2**20:,.1f} MiB of {kept.limit() / 2**30:g} GiB at most")
+    for entry in found:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        sources = plain(" ".join(entry.sources))
+        print(f"  {entry.size / 2**20:9,.1f} MiB  {entry.characters:14,} characters  {used}  {sources}")
+    return OK

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ TEXT, RECORDS, PACKED = (".txt", ".md"), (".jsonl", ".json"), (".gz", ".zst")
 LARGEST_JSON = 256 << 20
 FEWEST_PHRASINGS = 4  # of a set that one of them is held out of
 NAMED_SKIPS = 100
+TICK = 2.0  # seconds: of the coarsest clock of a file system
 ASK, ANSWER = ("问", "user", "human", "ask"), ("答", "assistant", "gpt", "answer")
 
 Role = Literal["text", "ask", "answer"]
@@ -100,6 +102,20 @@ def read_corpus(
     if not report.documents:
         skipped = f" ({report.skipped} skipped: {report.skipped_names[0][1]})" if report.skipped else ""
         raise CorpusError(f"{', '.join(sources)}: empty, there is no text to read{skipped}")
+
+
+def file_signature(sources: Sequence[str]) -> str | None:
+    """A hash of the names, sizes and times of all files that `read_corpus` would read; None where one is no regular
+    file, or was written so lately that it might be again within the same tick. Raises CorpusError as it does."""
+    digest, newest = hashlib.sha256(), 0.0
+    for source in sources:
+        for path, name in _files(source, ReadingReport()):
+            if path is None or not path.is_file():
+                return None
+            known = path.stat()
+            digest.update(json.dumps([name, str(path.absolute()), known.st_size, known.st_mtime_ns]).encode())
+            newest = max(newest, known.st_mtime)
+    return digest.hexdigest() if newest < time.time() - TICK else None
 
 
 # Files ---------------------------------------------------------------------------------------------------------------

@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
-from charrnn.corpus import ReadingReport, read_corpus
+from charrnn import cache
+from charrnn.corpus import ReadingReport, file_signature, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.spool import Split, Spool, Stretch
 from charrnn.tokenizer import Tokenizer, first_characters, train_tokenizer
@@ -32,8 +29,7 @@ SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more th
 ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any subword lets a step read more
 PIECE = 4096  # characters of a sample's pieces
 MEASURED = 200_000  # characters, of the trial that finds that length
-CACHE_BYTES = 2 << 30
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 
 Say = Callable[[str], None]
 
@@ -118,16 +114,6 @@ def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Pa
     return characters, dialogue
 
 
-def cache_folder() -> Path:
-    """Where prepared text is kept: the user's cache folder, or the system's temporary one where that is read-only."""
-    folder = platformdirs.user_cache_path("charrnn") / "tokens"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"charrnn-tokens-{os.getuid()}"
-
-
 def prepare(
     sources: Sequence[str],
     *,
@@ -142,25 +128,39 @@ def prepare(
 
     Raises CorpusError for text that cannot be read, is empty, or is too little.
     """
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reading-", dir=cache) as temporary:
+    asked = [kind, str(vocabulary), errors, tokenizer.model.hex() if tokenizer else ""]
+    signature = _signature([*sources], [*valid], asked)
+    key = cache.recall(signature)
+    if key is not None:
+        cache.use(key)
+        dataset = open_dataset(key)
+        say(f"read before: {dataset.facts.documents:,} documents, {dataset.facts.characters:,} characters")
+        return dataset
+    with tempfile.TemporaryDirectory(prefix="reading-", dir=cache.folder()) as temporary:
         spool, report = _read(sources, errors, Path(temporary) / "train")
         _say_report(report, say)
-        others, key_parts = None, [spool.sha256, kind, str(vocabulary), tokenizer.model.hex() if tokenizer else ""]
+        others, key_parts = None, [spool.sha256, *asked]
         if valid:
             others, valid_report = _read(valid, errors, Path(temporary) / "valid")
             _say_report(valid_report, say)
             key_parts.append(others.sha256)
         key = hashlib.sha256(json.dumps([CACHE_FORMAT, *key_parts]).encode()).hexdigest()[:32]
-        if not (cache / key / "dataset.json").exists():
+        if not cache.has(key):
             made = Path(temporary) / "made"
             made.mkdir()
             _make(made, list(sources), list(valid), spool, others, tokenizer, kind, vocabulary)
-            _publish(made, cache / key)
-    os.utime(cache / key)
-    _prune(cache, keep=key)
+            cache.publish(made, key)
+    cache.remember(signature, key)
+    cache.use(key)
     return open_dataset(key)
+
+
+def _signature(sources: list[str], valid: list[str], asked: list[str]) -> str | None:
+    """Of the files that are to be read, and of what is asked; None where that does not tell what they hold."""
+    known = [file_signature(sources), file_signature(valid)]
+    if None in known:
+        return None
+    return hashlib.sha256(json.dumps([CACHE_FORMAT, sources, valid, *known, *asked]).encode()).hexdigest()[:32]
 
 
 def _read(sources: Sequence[str], errors: Literal["strict", "replace"], path: Path) -> tuple[Spool, ReadingReport]:
@@ -218,34 +218,12 @@ def _make(
         split=split.rule,
     )
     record = {"facts": asdict(facts), "has_dialogue": dialogue}
-    (folder / "dataset.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-
-
-def _publish(made: Path, place: Path) -> None:
-    """Put a finished folder in its place; another process may have put the same there first."""
-    try:
-        made.rename(place)
-    except OSError:
-        if not (place / "dataset.json").exists():
-            raise
-
-
-def _prune(cache: Path, *, keep: str) -> None:
-    """Remove the longest unused datasets while the cache is too large; open maps stay readable."""
-    folders = sorted((f for f in cache.iterdir() if (f / "dataset.json").exists()), key=lambda f: f.stat().st_mtime)
-    size = {f: sum(p.stat().st_size for p in f.iterdir()) for f in folders}
-    total = sum(size.values())
-    for folder in folders:
-        if total <= CACHE_BYTES:
-            return
-        if folder.name != keep:
-            shutil.rmtree(folder, ignore_errors=True)
-            total -= size[folder]
+    (folder / cache.FACTS).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
 def open_dataset(key: str) -> Dataset:
     """A dataset of the cache by its key; FileNotFoundError if it is gone."""
-    folder = cache_folder() / key
-    record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    folder = cache.folder() / key
+    record = json.loads((folder / cache.FACTS).read_text(encoding="utf-8"))
     tokenizer = Tokenizer((folder / "tokenizer.model").read_bytes())
     return Dataset(tokenizer, folder, CorpusFacts(**record["facts"]), record["has_dialogue"], key)

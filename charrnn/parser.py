@@ -29,6 +29,7 @@ for command in (
     commands.info,
     commands.corpus,
     commands.bench,
+    commands.cache,
 ):
     app.command(command)
 app.command(commands.evaluate, name="eval")

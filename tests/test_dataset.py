@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import textwrap
 import tracemalloc
 
 import pytest
 
-from charrnn.dataset import cache_folder, open_dataset, prepare
-from charrnn.errors import CorpusError
+from charrnn import cache
+from charrnn.dataset import open_dataset, prepare
+from charrnn.errors import CorpusError, UsageError
 from charrnn.spool import HELD_OUT_SHARE, hash_share
 from charrnn.tokens import TokenFile
 
@@ -96,7 +98,7 @@ def test_what_was_prepared_is_found_again_and_changes_are_seen(tmp_path):
     assert prepare([source], kind="char").key != first.key
     with pytest.raises(FileNotFoundError):
         open_dataset("gone")
-    assert not list(cache_folder().glob("reading-*"))
+    assert not list(cache.folder().glob("reading-*"))
 
 
 def test_too_little_text_is_said(tmp_path):
@@ -141,3 +143,86 @@ def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters
         for length, kind in ((30_000, expected), (10_000, "char"), (45_000, "subword")):
             (tmp_path / f"{name}.txt").write_text("\n".join(textwrap.wrap(text[:length], 60)), encoding="utf-8")
             assert prepare([str(tmp_path / f"{name}.txt")], kind="auto").tokenizer.kind == kind
+
+
+def aged(path, seconds=10.0):
+    """As if its files had been written so long ago."""
+    for file in path.rglob("*"):
+        stamp = file.stat().st_mtime - seconds
+        os.utime(file, (stamp, stamp))
+
+
+def test_files_that_did_not_change_are_not_read_again(tmp_path, monkeypatch):
+    source, said = folder_of(tmp_path / "a", 30), []
+    aged(tmp_path / "a")
+    first = prepare([source], kind="char")
+    with monkeypatch.context() as unread:
+        unread.setattr("charrnn.dataset.read_corpus", lambda *_, **__: pytest.fail("it was read again"))
+        again = prepare([source], kind="char", say=said.append)
+    assert again.key == first.key
+    assert again.facts == first.facts
+    assert said == ["read before: 30 documents, 16,600 characters"]
+    for change in (
+        lambda: (tmp_path / "a" / "000.txt").write_text("改了。" * 50, encoding="utf-8"),
+        lambda: (tmp_path / "a" / "000.txt").rename(tmp_path / "a" / "100.txt"),
+        lambda: os.utime(tmp_path / "a" / "001.txt", (1, 1)),
+        lambda: (tmp_path / "a" / "new.txt").write_text("新的。" * 50, encoding="utf-8"),
+    ):
+        change()
+        aged(tmp_path / "a", 3)
+        said.clear()
+        prepare([source], kind="char", say=said.append)
+        assert said[0].startswith("read 3")
+    said.clear()
+    prepare([source], kind="char", valid=[source], say=said.append)
+    assert said[0].startswith("read 31")
+
+
+def test_files_written_just_now_are_read_again(tmp_path):
+    source, said = folder_of(tmp_path / "a", 30), []
+    for _ in range(2):
+        prepare([source], kind="char", say=said.append)
+    assert [line.split()[0] for line in said] == ["read", "read"]
+    assert said[0] == said[1]
+
+
+def test_what_is_longest_unused_goes_where_there_is_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
+    keys = [prepare([folder_of(tmp_path / str(n), 30)], kind="char").key for n in range(2)]
+    keys.append(prepare([folder_of(tmp_path / "2", 60)], kind="char").key)
+    assert {entry.key for entry in cache.entries()} == {keys[0], keys[2]}  # the first two are the same text
+    monkeypatch.setenv("CHARRNN_CACHE_GIB", "0")
+    cache.use(keys[0])
+    assert [entry.key for entry in cache.entries()] == [keys[0]]  # not what is used now
+    monkeypatch.setenv("CHARRNN_CACHE_GIB", "much")
+    with pytest.raises(UsageError, match="CHARRNN_CACHE_GIB"):
+        cache.use(keys[0])
+    assert cache.clear() > 0
+    assert cache.entries() == []
+
+
+def test_a_cache_made_to_harm_is_no_more_than_an_empty_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
+    source = folder_of(tmp_path / "a", 30)
+    aged(tmp_path / "a")
+    first = prepare([source], kind="char")
+    (seen,) = (cache.folder() / "seen").iterdir()
+    for harm in (b"", b"../../etc", b"\xff\xfe", b"x" * 5000, b"gone"):
+        seen.write_bytes(harm)
+        assert prepare([source], kind="char").key == first.key
+    for name, content in (("x", "not a folder"), ("y/dataset.json", "{"), ("z/dataset.json", '{"facts": 3}')):
+        (cache.folder() / name).parent.mkdir(exist_ok=True)
+        (cache.folder() / name).write_text(content, encoding="utf-8")
+    assert [entry.key for entry in cache.entries()] == [first.key]
+
+
+def test_the_command_shows_and_clears_it(charrnn, tmp_path):
+    folder_of(tmp_path / "文", 30)
+    charrnn("train", "文", "--steps", "2", "--layers", "1", "--width", "16")
+    shown = charrnn("cache").stdout.decode()
+    assert "1 texts" in shown
+    assert "文" in shown
+    record = json.loads(charrnn("cache", "--json").stdout)
+    assert record["texts"][0]["characters"] == 16_600
+    assert "removed" in charrnn("cache", "--clear").stdout.decode()
+    assert json.loads(charrnn("cache", "--json").stdout)["texts"] == []
