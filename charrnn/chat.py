@@ -120,6 +120,8 @@ class ChatSession:
         """Where the text of an answer stands at its end, to be saved; None where what was said tells it."""
         if self._forgets(turn.mode) or turn.mode not in self._streams:
             return None
+        if turn.after is None and turn is not self._turns[-1]:
+            return turn.place
         return (turn.after or self._streams[turn.mode].mark()).to_bytes()
 
     def next(self) -> Next:
@@ -132,8 +134,8 @@ class ChatSession:
         written = "" if last is None else last.answer or last.prompt
         return next_of(self._model, stream.prospects(self._barred(self.mode)), self.sampling, written)
 
-    def look_at(self, turn: Turn, number: int) -> Seen:
-        """What stood at a place of an answer, and what else could have.
+    def look_at(self, turn: Turn, number: int, stop: Callable[[], bool] = lambda: False) -> Seen | None:
+        """What stood at a place of an answer, and what else could have; None where it was stopped on the way there.
 
         Raises UsageError for an answer of another model, or one that was given too long ago, and for no such place.
         """
@@ -154,7 +156,7 @@ class ChatSession:
                 lambda stream: self._read_prompt(stream, turn.mode, turn.prompt),
                 lambda at: self._barred(turn.mode) | (self._stops(turn.mode) if at == 0 else set()),
             )
-        return self._reread.look_at(number)
+        return self._reread.look_at(number, stop)
 
     def branch(self, number: int, token: int) -> Iterator[Piece]:
         """Stream another answer to the last prompt: as the one that stands, but with another token in one place, and
@@ -167,7 +169,9 @@ class ChatSession:
         from charrnn.generation import Piece, text_of
 
         old = self._last()
-        prospect = (seen := self.look_at(old, number)).place.prospects.under(seen.sampling)
+        seen = self.look_at(old, number)
+        assert seen is not None
+        prospect = seen.place.prospects.under(seen.sampling)
         if token not in prospect.ids:
             raise UsageError(f"token {token} may not stand there")
         surprise = -float(np.log2(prospect.model[prospect.rank(token)]))
@@ -269,7 +273,7 @@ class ChatSession:
 
     def _last(self) -> Turn:
         if not self._turns or self._turns[-1].before is None:
-            raise UsageError("there is no turn to take back")
+            raise UsageError("nothing was said, or nothing that this model can go back to")
         return self._turns[-1]
 
     def _let_go(self) -> None:

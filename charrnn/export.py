@@ -55,7 +55,7 @@ def write_texts(folder: Path, title: str, texts: Mapping[str, str]) -> list[Path
         names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
         free = next(name for name in names if not any((folder / f"{name}{ending}").exists() for ending in texts))
         for ending, text in texts.items():
-            (folder / f"{free}{ending}").write_text(text, encoding="utf-8", errors="replace")
+            (folder / f"{free}{ending}").write_text(text, encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise HistoryError(f"{folder / stem}: cannot be written ({error.strerror})") from None
     return [folder / f"{free}{ending}" for ending in texts]

@@ -278,6 +278,4 @@ def _answer(
     turn = Turn("chat" if mode == "chat" else "continue", prompt, **known, tokens=array("I", tokens), place=place)
     turn.uniforms, turn.surprises, turn.lengths = array("d", uniforms), array("f", surprises), array("H", lengths)
     turn.write(text)
-    if sum(turn.lengths) != len(text):  # an emoji's half, perhaps: see `encodable`
-        turn.lengths = array("H")
     return turn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from charrnn.chat import DRAFTS
 from charrnn.config import SamplingConfig
 from charrnn.console import print_json, read_prompt
 from charrnn.errors import OK, UsageError
@@ -25,7 +24,7 @@ def look(
     model: ModelName = None,
     memory: MemoryToo = MEMORY,
     length: int = 20,
-    drafts: int = DRAFTS,
+    drafts: int = 1,
     as_json: Json = False,
     sampling: Annotated[SamplingConfig, Flat] = SamplingConfig(),  # noqa: B008
 ) -> int:
@@ -42,7 +41,7 @@ def look(
     length
         The most tokens to look at.
     drafts
-        Beginnings of an answer, of which the one that tells most of its question is kept; 1 draws just one.
+        Beginnings of an answer, of which `ask` keeps the best of eight: at another temperature perhaps another one.
     as_json
         One object with every token, for programs.
     """
@@ -58,7 +57,8 @@ def look(
     for _ in itertools.islice(session.say(read_prompt(prompt)), length):
         pass
     (turn,) = session.turns
-    reasons = [reason(session.look_at(turn, n), turn.uniforms[n]) for n in range(len(turn.tokens))]
+    looks = [session.look_at(turn, n) for n in range(len(turn.tokens))]
+    reasons = [reason(seen, uniform) for seen, uniform in zip(looks, turn.uniforms, strict=True) if seen is not None]
     if as_json:
         tokens = [
             {"uniform": uniform, "bits": why.bits, **_record(why)}
@@ -72,7 +72,7 @@ def look(
 
 def _record(why: Reason) -> dict[str, object]:
     crossings = {name: None if way is None else way._asdict() for name, way in _ways(why)}
-    return {**why._asdict(), **crossings}
+    return {**why._asdict(), "rank": why.rank + 1, **crossings}
 
 
 def _ways(why: Reason) -> list[tuple[str, Crossing | None]]:

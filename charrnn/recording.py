@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from charrnn.errors import HistoryError
+from charrnn.errors import HistoryError, UsageError
 from charrnn.history import Conversations, SavedTurn
 from charrnn.session import Session
 from charrnn.turns import Turn
@@ -45,11 +45,19 @@ class Recorder:
 
     def branch(self, turn: Turn, number: int, token: int) -> Generator[Piece, None, None]:
         """Stream another answer, which parts from one there is: see `Session.branch`. From an earlier one than the last
-        in a new conversation, which holds what came before it."""
+        in a new conversation, which is begun at once, and holds what came before it.
+
+        Raises UsageError as that does, and where what comes after an earlier answer would be lost, as nothing is saved.
+        """
+        turns = self.session.turns
+        if turn not in turns:
+            raise UsageError("this answer is no longer in the conversation")
         self.session.look_at(turn, number)  # what fails is to fail before anything is changed
-        if turn is not self.session.turns[-1]:
-            self._fork(self.session.turns[: self.session.turns.index(turn) + 1])
-        yield from self._recorded(self.session.branch(number, token))
+        if turn is not turns[-1]:
+            if self.conversation is None or self.trouble is not None:
+                raise UsageError("nothing is saved here, so what came after this answer would be lost")
+            self._fork(turns[: turns.index(turn) + 1])
+        return self._recorded(self.session.branch(number, token))
 
     def sweep(
         self, text: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
@@ -93,18 +101,20 @@ class Recorder:
 
     def _fork(self, turns: list[Turn]) -> None:
         """A new conversation, which holds these turns and their other answers."""
+        answers = {id(saved.standing): list(saved.answers.values()) for saved in self._saved}
         self.session.restore(turns)
         self.conversation, self._saved = None, []
         for turn in turns:
-            self._save(turn, turn.alternatives, whole=True)
+            self._save(turn, answers.get(id(turn), turn.alternatives), whole=True)
 
     def _recorded(self, pieces: Iterator[P], *, all_grow: bool = False) -> Generator[P, None, None]:
         before, due = self._last(), 0.0
+        known = [] if before is None else before.alternatives
 
         def save(*, whole: bool = False) -> None:
             turn = self._last()
             if turn is not None and turn is not before:
-                growing = turn.alternatives if all_grow else [turn]
+                growing = [answer for answer in turn.alternatives if answer not in known] if all_grow else [turn]
                 for answer in growing if whole else ():
                     answer.place = self.session.place(answer)
                 self._save(turn, growing, whole=whole)

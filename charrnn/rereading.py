@@ -95,8 +95,8 @@ class Reread:
         read_prompt(self._stream)
         self._marks = [self._stream.mark()]
 
-    def look_at(self, number: int) -> Seen:
-        """The token of a number, from 0."""
+    def look_at(self, number: int, stop: Callable[[], bool]) -> Seen | None:
+        """The token of a number, from 0; None where it was stopped before it came there."""
         turn, stream = self.turn, self._stream
         tokens = turn.tokens.tolist()
         while len(self._marks) <= number // SPAN:  # the first way there
@@ -104,11 +104,16 @@ class Reread:
             stream.go_to(self._marks[-1])
             stream.read(tokens[start : start + SPAN])
             self._marks.append(stream.mark())
+            if stop():
+                return None
         stream.go_to(self._marks[number // SPAN])
         stream.read(tokens[number - number % SPAN : number])
+        from charrnn.generation import BEGINNING  # heavy, and here by now
+
         change = turn.in_force(number)
         stream.memory = self._model.memory if change.remembers else None
         written = (turn.prompt if turn.mode == "continue" else "") + turn.answer[: sum(turn.lengths[:number])]
         place = next_of(self._model, stream.prospects(self._barred(number)), change.sampling, written)
         name = {tokens[number]: self._model.tokenizer.piece(tokens[number])}
-        return Seen(number, tokens[number], place._replace(names=place.names | name), change.sampling)
+        drafted = turn.drafts > 1 and number < BEGINNING
+        return Seen(number, tokens[number], place._replace(names=place.names | name), change.sampling, drafted)

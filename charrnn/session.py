@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ class Session(Protocol):
     def next(self) -> Next:
         """What may come next where the text of the present mode stands."""
 
-    def look_at(self, turn: Turn, number: int) -> Seen:
-        """What stood at a place of an answer, and what else could have."""
+    def look_at(self, turn: Turn, number: int, stop: Callable[[], bool] = ...) -> Seen | None:
+        """What stood at a place of an answer, and what else could have; None where it was stopped on the way there."""

@@ -23,6 +23,8 @@ class Column:
 
     sampling: SamplingConfig
     """With its seed."""
+    length: int
+    """Characters at most; of a token that goes beyond, the rest is left out."""
     known: Collection[str] | None = None
     """The runs of two characters of the training text, where it is at hand."""
     text: str = ""
@@ -37,7 +39,7 @@ class Column:
 
     def write(self, text: str, bits: float, entropy: float) -> None:
         """It grows."""
-        self.text += text
+        self.text += text[: self.length - len(self.text)]
         self.bits += bits
         self.entropies.append(entropy)
 
@@ -114,11 +116,9 @@ def sweep(
     sampling, _ = with_seed(sampling)
     session = model.chat(sampling)
     session.mode = "chat" if ask else "continue"
-    columns = [Column(replace(sampling, temperature=temperature), known) for temperature in temperatures]
+    columns = [Column(replace(sampling, temperature=temperature), length, known) for temperature in temperatures]
     for number, piece in session.sweep(prompt, temperatures, length):
         columns[number].add(piece)
-    for column in columns:
-        column.text = column.text[:length]  # the last token may have gone beyond
     return columns
 
 

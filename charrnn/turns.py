@@ -44,7 +44,7 @@ class Turn:
     """Seconds since 1970."""
     drafts: int = 1
     given: int = 0
-    """How many of its first tokens were not drawn but taken from another answer, the last of them chosen by hand."""
+    """How many of its first tokens are those of another answer, the last of them chosen by hand, unless its end was."""
     tokens: array[int] = field(default_factory=lambda: array("I"), repr=False)
     """What was drawn."""
     uniforms: array[float] = field(default_factory=lambda: array("d"), repr=False)
@@ -99,7 +99,7 @@ class Turn:
     def beginning(self, tokens: int) -> Turn:
         """Its first tokens, as an answer of their own."""
         changes = [change for change in self.changes if change.at <= tokens]
-        turn = Turn(self.mode, self.prompt, changes, self.model, self.began)
+        turn = Turn(self.mode, self.prompt, changes, self.model, self.began, self.drafts)
         turn.tokens, turn.uniforms = self.tokens[:tokens], self.uniforms[:tokens]
         turn.surprises, turn.lengths = self.surprises[:tokens], self.lengths[:tokens]
         turn.characters, turn.bits = sum(turn.lengths), sum(turn.surprises)
@@ -119,6 +119,18 @@ class Turn:
             if length:
                 yield answer[start : start + length], bits
                 start, bits = start + length, 0.0
+
+    @property
+    def branched(self) -> int | None:
+        """The character, from 0, in which it parts from the answer that it was branched from."""
+        if not self.given:
+            return None
+        return sum(self.lengths[: self.given - math.isnan(self.uniforms[self.given - 1])])
+
+    @property
+    def rate(self) -> float:
+        """Characters a second of what was drawn; 0 where nothing was."""
+        return (self.characters - sum(self.lengths[: self.given])) / self.seconds if self.seconds else 0.0
 
     def in_force(self, token: int) -> Change:
         """The settings by which a token was drawn."""
@@ -159,6 +171,8 @@ class Seen(NamedTuple):
     place: Next
     sampling: SamplingConfig
     """The settings then."""
+    drafted: bool = False
+    """Whether it is of the drafted beginning of an answer: at another temperature another draft may be kept."""
 
     def name(self, token: int) -> str:
         """What a token would add to the text; of an unlikely one that is not known."""

@@ -89,6 +89,8 @@ def test_a_branch_goes_on_from_a_token_chosen_by_hand(shipped, mode):
         assert branch.tokens[:11].tolist() == [*old.tokens[:10], token]
         assert branch.answer.startswith(old.answer[: sum(old.lengths[:10])])
         assert branch.given == 11
+        assert branch.branched == sum(old.lengths[:10])
+        assert branch.rate < 1e5
         assert math.isnan(branch.uniforms[10])
         assert branch.uniforms[:10] == old.uniforms[:10]
         assert session.look_at(branch, 10).token == token
@@ -115,6 +117,7 @@ def test_a_branch_to_the_end_ends_there(shipped):
     assert turn.tokens == old.tokens[:5]
     assert turn.others == [old]
     assert not turn.stopped
+    assert turn.branched == turn.characters
     list(session.say("那温度呢？"))
 
 
@@ -216,6 +219,25 @@ def test_a_sweep_is_saved_with_all_its_answers(shipped, base):
     assert restarted.session.look_at(turn, 3).token == turn.tokens[3]
 
 
+def test_a_sweep_leaves_the_places_of_older_answers_alone(shipped, base):
+    """In continue mode, reopened, so that older answers have no mark of their own in memory."""
+    recorder = Recorder(shipped.chat(SAMPLING), base)
+    recorder.session.mode = "continue"
+    for again in (False, True):
+        pieces = recorder.say_again() if again else recorder.say("循环神经网络")
+        list(itertools.islice(pieces, 30))
+        pieces.close()
+    reopened = Recorder(shipped.chat(SAMPLING), base)
+    reopened.open(recorder.conversation, base.turns(recorder.conversation))
+    (before,) = base.turns(recorder.conversation)
+    list(itertools.islice(reopened.sweep(None, [0.5, 1.0], 20), 200))
+    (after,) = base.turns(recorder.conversation)
+    assert len(after.answers) == 4
+    for number, answer in before.answers.items():
+        assert after.answers[number].place == answer.place
+        assert after.answers[number].tokens == answer.tokens
+
+
 def test_a_sweep_is_saved_while_it_is_written(shipped, base, monkeypatch):
     monkeypatch.setattr("charrnn.recording.SAVE_EVERY", 0)
     recorder = Recorder(shipped.chat(SAMPLING), base)
@@ -251,6 +273,33 @@ def test_a_branch_of_an_earlier_turn_is_a_new_conversation(shipped, base):
     assert len(base.turns(number)[-1].answers) == 2
 
 
+def test_an_earlier_answer_is_not_branched_from_where_that_would_lose_what_came_after(shipped):
+    recorder = Recorder(shipped.chat(SAMPLING), None)
+    for prompt in ("你好", "什么是隐藏状态？"):
+        list(recorder.say(prompt))
+    first, last = recorder.session.turns
+    with pytest.raises(UsageError, match="would be lost"):
+        recorder.branch(first, 1, first.tokens[1])
+    assert recorder.session.turns == [first, last]
+    list(recorder.branch(last, 1, last.tokens[1]))
+    with pytest.raises(UsageError, match="no longer"):
+        recorder.branch(last, 1, last.tokens[1])
+
+
+def test_the_way_to_a_far_token_is_stopped(shipped):
+    session = shipped.chat(SAMPLING)
+    turn = said(session, "循环神经网络", "continue", 700)
+    calls = []
+
+    def stop():
+        calls.append(1)
+        return len(calls) > 2
+
+    assert session.look_at(turn, 690, stop) is None
+    assert len(calls) == 3
+    assert session.look_at(turn, 690).token == turn.tokens[690]
+
+
 def test_changing_the_temperature_in_mid_answer_is_two_answers_joined_by_state(shipped):
     hot, cold = replace(SAMPLING, temperature=1.5), replace(SAMPLING, temperature=0.3)
     turn = said(shipped.chat(hot), "循环神经网络", "continue", 60, [(25, cold)])
@@ -275,7 +324,7 @@ def test_an_answer_that_goes_round_in_circles_ends(shipped, monkeypatch):
 def test_the_command_says_why_each_token_came(charrnn, shipped, words, mode):
     words = ["look", *words, "--temperature", "0.8", "--seed", "3", "--length", "5"]
     record = json.loads(charrnn(*words, "--json").stdout)
-    turn = said(shipped.chat(SamplingConfig(temperature=0.8, seed=3)), words[1], mode, 5)
+    turn = said(shipped.chat(SamplingConfig(temperature=0.8, seed=3), drafts=1), words[1], mode, 5)
     assert record["text"] == turn.answer
     assert [token["uniform"] for token in record["tokens"]] == turn.uniforms.tolist()
     for token, bits in zip(record["tokens"], turn.surprises, strict=True):

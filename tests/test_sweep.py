@@ -40,12 +40,14 @@ def test_divergence_by_hand(a, b, place):
 
 
 def test_the_share_of_known_pairs_by_hand():
-    column = Column(SamplingConfig(), {"甲乙"})
+    column = Column(SamplingConfig(), 9, {"甲乙"})
     assert column.seen is None
     assert math.isnan(column.entropy)
     column.add(Piece("甲乙丙", 1, 6.0, 0.5))
     assert column.seen == 0.5
     assert column.surprise == 2.0
+    column.add(Piece("丁" * 20, 1, 6.0, 0.5))
+    assert column.text == "甲乙丙丁丁丁丁丁丁"
 
 
 def test_columns_part_only_where_temperature_decides(writer):  # noqa: F811

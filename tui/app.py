@@ -76,6 +76,7 @@ class ChatApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything."""
         words, chat = STRINGS[self._chat.language], self._chat
+        anywhere = ("theme", "language", "quit")  # else a conversation would be left under a page that shows it
         for name, key, action in (
             ("new", "Ctrl+N", chat.action_new_conversation),
             ("again", "Ctrl+R", chat.action_again),
@@ -102,7 +103,8 @@ class ChatApp(App[None]):
             ("help", "F1", self.action_help),
             ("quit", "Ctrl+Q", self.action_quit),
         ):
-            yield SystemCommand(words[name], key, action)
+            if screen is chat or name in anywhere:
+                yield SystemCommand(words[name], key, action)
 
     def action_help(self) -> None:
         """The keys, and what temperature is."""
@@ -164,11 +166,15 @@ class ChatApp(App[None]):
     def action_next(self) -> None:
         """What may come next, and what every setting makes of it."""
         self._opens_next = True
+        self._chat.notice(self._chat.failed or "")
         self._chat.talker.look()
 
     def action_look(self) -> None:
         """What else could have stood at any place of an answer; what is being written stops first."""
-        self._chat.action_stop()
+        if self._chat.failed is not None:
+            self._chat.notice(self._chat.failed)
+            return
+        self._chat.stop_writing()
         self._chat.talker.answers()
 
     def _open_look(self, turns: Sequence[Turn]) -> None:
@@ -193,7 +199,7 @@ class ChatApp(App[None]):
         if chat.failed is not None:
             chat.notice(chat.failed)
             return
-        chat.action_stop()
+        chat.stop_writing()
         given = chat.take_prompt()
         prompt = given or chat.last_prompt
         if prompt is None:
@@ -201,10 +207,8 @@ class ChatApp(App[None]):
             return
 
         def begin(temperatures: Sequence[float], length: int, seed: int | None) -> int:
-            """What was typed is a prompt of its own, the first time."""
-            nonlocal given
-            text, given = given, ""
-            return talker.sweep(chat.mode, text or None, temperatures, length, seed)
+            """What was typed is a prompt of its own, until it has been swept."""
+            return talker.sweep(chat.mode, given if given and seed is None else None, temperatures, length, seed)
 
         def chosen(place: int | None) -> None:
             talker.stop()
@@ -220,19 +224,19 @@ class ChatApp(App[None]):
         from tui.screens.next import NextScreen
         from tui.screens.sweep import SweepScreen
 
-        chat, event, page = self._chat, message.event, self.screen
-        if isinstance(page, LookScreen | SweepScreen):
-            page.take(event)
-        elif isinstance(event, Answers) and page is chat:
-            self._open_look(event.turns)
-        elif isinstance(event, Looked) and chat.session is not None:
-            if isinstance(page, NextScreen):
+        chat, event = self._chat, message.event
+        for page in self.screen_stack:  # there may be the palette over it
+            if isinstance(page, LookScreen | SweepScreen):
+                page.take(event)
+            elif isinstance(page, NextScreen) and isinstance(event, Looked):
                 page.show(event.next)
-            elif page is chat and self._opens_next:
-                self._opens_next = False
-                self.push_screen(
-                    NextScreen(event.next, chat.session.sampling, chat.language, chat.follow, chat.look_on)
-                )
+        if self.screen is not chat:
+            return
+        if isinstance(event, Answers):
+            self._open_look(event.turns)
+        elif isinstance(event, Looked) and chat.session is not None and self._opens_next:
+            self._opens_next = False
+            self.push_screen(NextScreen(event.next, chat.session.sampling, chat.language, chat.follow, chat.look_on))
 
     def action_switch_theme(self) -> None:
         """Dark or light."""

@@ -83,6 +83,10 @@ class Chosen(NamedTuple):
     turn: Turn
 
 
+class Forked(NamedTuple):
+    """An earlier answer was branched from: what is shown is a new conversation."""
+
+
 class TakenBack(NamedTuple):
     """The last turn is gone; `edited`: another is on its way."""
 
@@ -103,8 +107,9 @@ class Answers(NamedTuple):
 
 
 class LookedAt(NamedTuple):
-    """What stood at a place of an answer, or why that cannot be said."""
+    """What stood at a place of this answer, or why that cannot be said."""
 
+    turn: Turn
     seen: Seen | None
     why: str
 
@@ -150,6 +155,6 @@ class Trouble(NamedTuple):
 
 OfPage = Looked | Answers | LookedAt | SweepBegan | Swept | SweepEnded
 """What a page over the conversation asked for."""
-OfConversation = OfPage | Shown | Began | Given | Wrote | Changed | Ended | Refused | Chosen | TakenBack
+OfConversation = OfPage | Shown | Began | Given | Wrote | Changed | Ended | Refused | Chosen | Forked | TakenBack
 """What means nothing once another conversation is on screen."""
 Event = OfConversation | Opened | Failed | Damaged | Trouble

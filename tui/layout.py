@@ -16,16 +16,16 @@ from charrnn.plain import plain
 from tui.lines import wrap
 
 Kind = Literal["ask", "answer", "note", "error", "figures"]
-Look = Literal["", "ask", "mark", "shade-1", "shade-2", "shade-3"]
+Ink = Literal["", "ask", "mark", "shade-1", "shade-2", "shade-3"]
 """How a stretch is drawn, where otherwise than its block: what the person gave, a mark of ours, a surprise."""
-LOOKS: tuple[Look, ...] = ("", "ask", "mark", "shade-1", "shade-2", "shade-3")
+INKS: tuple[Ink, ...] = ("", "ask", "mark", "shade-1", "shade-2", "shade-3")
 SHADES = (2.0, 5.0, 9.0)
 """Bits from which on a surprise is shaded: probabilities of 1/4, 1/32, 1/512."""
 
 
-def shade(bits: float) -> Look:
+def shade(bits: float) -> Ink:
     """How text so surprising is drawn; what is not known is not shaded."""
-    return LOOKS[LOOKS.index("mark") + level] if (level := sum(bits >= least for least in SHADES)) else ""
+    return INKS[INKS.index("mark") + level] if (level := sum(bits >= least for least in SHADES)) else ""
 
 
 @dataclass
@@ -35,28 +35,28 @@ class Block:
     kind: Kind
     text: str = ""
     _ends: array[int] = field(default_factory=lambda: array("I"), repr=False)
-    _looks: array[int] = field(default_factory=lambda: array("B"), repr=False)
+    _inks: array[int] = field(default_factory=lambda: array("B"), repr=False)
 
-    def write(self, runs: Sequence[tuple[str, Look]]) -> None:
+    def write(self, runs: Sequence[tuple[str, Ink]]) -> None:
         """It grows; control characters become visible symbols."""
-        known = [(plain(text), look) for text, look in runs if text]
+        known = [(plain(text), ink) for text, ink in runs if text]
         end = len(self.text)
-        for text, look in known:
+        for text, ink in known:
             end += len(text)
-            number = LOOKS.index(look)
-            if self._looks and self._looks[-1] == number:
+            number = INKS.index(ink)
+            if self._inks and self._inks[-1] == number:
                 self._ends[-1] = end
             else:
                 self._ends.append(end)
-                self._looks.append(number)
+                self._inks.append(number)
         self.text += "".join(text for text, _ in known)
 
-    def parts(self, start: int, end: int) -> Iterator[tuple[str, Look]]:
+    def parts(self, start: int, end: int) -> Iterator[tuple[str, Ink]]:
         """The stretches between two places, in order."""
         place = bisect_right(self._ends, start)
         while start < end:
             stop = min(end, self._ends[place])
-            yield self.text[start:stop], LOOKS[self._looks[place]]
+            yield self.text[start:stop], INKS[self._inks[place]]
             start, place = stop, place + 1
 
 
@@ -76,14 +76,14 @@ class Layout:
         self.lines: list[Line] = []
         self.width = 0
 
-    def add(self, kind: Kind, text: str = "", look: Look = "") -> None:
+    def add(self, kind: Kind, text: str = "", ink: Ink = "") -> None:
         """A new block at the end."""
         block = Block(kind)
-        block.write([(text, look)])
+        block.write([(text, ink)])
         self.blocks.append(block)
         self._lay_out(block)
 
-    def extend(self, runs: Sequence[tuple[str, Look]]) -> None:
+    def extend(self, runs: Sequence[tuple[str, Ink]]) -> None:
         """The last block grows."""
         block = self.blocks[-1]
         block.write(runs)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charrnn.errors import CharRNNError
 from tui.events import Event, Looked, LookedAt
 from tui.worker import Worker
 
@@ -30,6 +31,7 @@ class Talker(Worker):
     def close(self) -> None:
         """Stop, and wait until what was written is saved."""
         self.stop()
+        self._closing = True
         self._jobs.put(None)
         end = time.monotonic() + LAST_WORDS
         while self._thread.is_alive() and time.monotonic() < end:
@@ -103,11 +105,19 @@ class Talker(Worker):
 
     def look_at(self, turn: Turn, number: int) -> None:
         """What stood at a place of an answer, and what else could have."""
-        self._take_a(lambda session: LookedAt(session.look_at(turn, number), ""))
 
-    def _take_a(self, glance: Callable[[Session], Event]) -> None:
+        def look(session: Session) -> Event | None:
+            try:
+                seen = session.look_at(turn, number, lambda: bool(self._glances) or self._closing)
+            except CharRNNError as error:
+                return LookedAt(turn, None, str(error))
+            return None if seen is None else LookedAt(turn, seen, "")
+
+        self._take_a(look)
+
+    def _take_a(self, glance: Callable[[Session], Event | None]) -> None:
         """Between two characters, or once the thread is free; of several only the last."""
-        self._glance = glance
+        self._glances.append(glance)
         if not self._glance_waits:
             self._glance_waits = True
             self._put_job(self._look)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +24,8 @@ from tui.events import (
     Ended,
     Event,
     Failed,
+    Forked,
     Given,
-    LookedAt,
     Opened,
     Refused,
     Shown,
@@ -62,8 +64,10 @@ class Worker:
         self._waiting: tuple[int, list[SavedTurn]] | None = None  # a conversation that no model has read yet
         self._failure = ""
         self._settings: dict[str, Any] = {}
-        self._glance: Callable[[Session], Event] | None = None
+        # Of what is to be looked at between two characters only the last; a deque, as two threads use it.
+        self._glances: deque[Callable[[Session], Event | None]] = deque(maxlen=1)
         self._glance_waits = False
+        self._closing = False
         self._remembers: bool | None = None
         self._trouble: str | None = None
         self._stopped = 0
@@ -184,16 +188,16 @@ class Worker:
     def _answer(self, began: Began, pieces: Generator[Piece, None, None]) -> None:
         before = self._last()
         self._tell(began)
-        error, due, bits = None, time.monotonic(), 0.0
+        error, due, bits, drawn = None, time.monotonic(), 0.0, False
         try:
             for n, piece in enumerate(pieces):
                 turn = self._last()
                 assert turn is not None
-                if n == 0 and turn.given:
-                    self._tell(Given(began.run, turn.beginning(turn.given)))
+                if n == 0:
+                    self._tell_given(began.run, turn)
                 if turn.changes[-1].at == len(turn.tokens) - 1 > 0:
                     self._tell(Changed(began.run, turn.changes[-1], turn.changes[-2]))
-                bits += piece.surprise
+                bits, drawn = bits + piece.surprise, True
                 if piece.text:
                     self._tell(Wrote(began.run, piece.text, bits))
                     due, bits = self._wait(due, len(piece.text)), 0.0
@@ -202,6 +206,8 @@ class Worker:
                 if began.run <= self._stopped or (began.mode == "continue" and began.run < self._runs):
                     break
             pieces.close()  # and so saved, before the end is told
+            if not drawn and (turn := self._last()) is not None:
+                self._tell_given(began.run, turn)
         except Exception as caught:
             error = _explain(caught)
         turn = self._last()
@@ -212,17 +218,18 @@ class Worker:
     def _branch(self, run: int, turn: Turn, number: int, token: int) -> None:
         if self._recorder is None or run <= self._stopped:
             return
-        session = self._recorder.session
-        session.look_at(turn, number)  # what fails is to fail before anything is changed
-        if turn is not self._last():
-            self._tell(Shown(session.turns[: session.turns.index(turn) + 1]))
-        self._answer(Began(run, turn.mode, turn.prompt, again=True), self._recorder.branch(turn, number, token))
+        last = self._last()
+        pieces = self._recorder.branch(turn, number, token)
+        if turn is not last:
+            self._tell(Shown(list(self._recorder.session.turns)))
+            self._tell(Forked())
+        self._answer(Began(run, turn.mode, turn.prompt, again=True), pieces)
 
     def _sweep(
         self, run: int, mode: Mode, prompt: str | None, temperatures: Sequence[float], length: int, seed: int | None
     ) -> None:
         if self._recorder is None or run <= self._stopped:
-            self._tell(SweepEnded(run, None, self._failure or None, again=False))
+            self._tell(SweepEnded(run, None, self._failure if self._recorder is None else None, again=False))
             return
         session = self._recorder.session
         session.mode = mode if session.can_chat else "continue"
@@ -254,13 +261,15 @@ class Worker:
         self._glance_at_once()
 
     def _glance_at_once(self) -> None:
-        glance, self._glance = self._glance, None
-        if glance is None or self._recorder is None:
-            return
-        try:
-            self._tell(glance(self._recorder.session))
-        except CharRNNError as error:
-            self._tell(LookedAt(None, str(error)))
+        if self._recorder is not None and self._glances:
+            with contextlib.suppress(IndexError):
+                event = self._glances.pop()(self._recorder.session)
+                if event is not None:
+                    self._tell(event)
+
+    def _tell_given(self, run: int, turn: Turn) -> None:
+        if turn.given:
+            self._tell(Given(run, turn.beginning(turn.given)))
 
     def _choose(self, which: Callable[[int], int]) -> None:
         last = self._last()

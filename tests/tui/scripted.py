@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -74,7 +74,7 @@ class ScriptedSession:
         written = self.turns[-1].answer[-80:] if self.turns else ""
         return Next(Prospects(logits, (), share), dict(enumerate(NAMES)), written)
 
-    def look_at(self, turn: Turn, number: int) -> Seen:
+    def look_at(self, turn: Turn, number: int, stop: Callable[[], bool] = lambda: False) -> Seen | None:
         if turn.prompt == "看不得":
             raise UsageError("another model wrote this")
         return Seen(number, turn.tokens[number], self.next(), turn.in_force(number).sampling)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import threading
+import time
 
 import pytest
 
@@ -104,10 +106,10 @@ async def test_the_mouse_moves_the_cursor_and_takes_another():
     async with Opening(session) as app:
         await answered(app)
         page = await looked(app)
-        await app.pilot.hover(Reader, offset=(2 + 2 * 7, 2))
+        await app.pilot.click(Reader, offset=(2 + 2 * 7, 2))
         assert page.query_one(Reader).number == 7
         await app.until(lambda: page._seen.number == 7)
-        await app.pilot.hover(Reader, offset=(5, 6))  # nothing stands there
+        await app.pilot.click(Reader, offset=(5, 6))  # nothing stands there
         assert page.query_one(Reader).number == 7
         await app.pilot.click(Choices, offset=(5, 2), times=2)
         await app.until(lambda: top(app) is app.screen and app.ready)
@@ -134,6 +136,110 @@ async def test_an_earlier_answer_is_looked_at_and_branched_into_a_new_conversati
     assert [turn.standing.answer for turn in base.turns(old)] == ["第一个答案。", "第二个答案。"]
     assert [turn.standing.answer for turn in base.turns(new)] == ["<document>另写。"]
     base.close()
+
+
+async def test_a_branch_that_ends_at_once_shows_what_stands():
+    async with Opening(ScriptedSession(["第一个答案。", ""])) as app:
+        await answered(app)
+        await looked(app)
+        await app.pilot.press("right", "right")
+        await app.until(lambda: top(app)._seen is not None and top(app)._seen.number == 2)
+        await app.pilot.press("enter", "down", "down", "enter")
+        await app.until(lambda: app.ready and "‹2/2›" in app.transcript)
+        assert "第一丙\n‹2/2›" in app.transcript
+
+
+async def test_a_look_that_comes_late_is_not_taken_for_another_place():
+    """The thread is slow: keys that were pressed before the answer came do nothing, and it belongs to its place."""
+    gate = threading.Event()
+    gate.set()
+
+    class Slow(ScriptedSession):
+        def look_at(self, turn, number, stop=lambda: False):
+            gate.wait()
+            return super().look_at(turn, number, stop)
+
+    session = Slow(["第一个答案。", "第二个。", "另写。"])
+    async with Opening(session) as app:
+        await answered(app, "一问")
+        await app.send("二问")
+        await app.until(lambda: app.ready and "第二个。\n温度" in app.transcript)
+        page = await looked(app)
+        gate.clear()
+        await app.pilot.press("right", "pageup", "end", "enter", "down", "enter")
+        assert top(app) is page
+        assert page._seen is None
+        gate.set()
+        await app.until(lambda: page._seen is not None)
+        assert page._seen.number == 5
+        assert page.turn.prompt == "一问"
+
+
+async def test_the_palette_over_a_page_swallows_nothing():
+    session = ScriptedSession(["永远写下去。" * 40] * 5)
+    async with Opening(session, pace=400) as app:
+        await app.type("写")
+        await app.pilot.press("f7")
+        await app.until(lambda: isinstance(top(app), SweepScreen) and len(columns_of(top(app))[0]) > 30)
+        page = top(app)
+        await app.pilot.press("ctrl+p")
+        await app.until(lambda: not page._running)
+        offered = {command.title for command in app.pilot.app.get_system_commands(page)}
+        assert ZH["new"] not in offered
+        assert ZH["quit"] in offered
+        await app.pilot.press("escape")
+        await app.pilot.pause(0.1)
+        assert [len(column.text) for column in page._columns] == [120] * 5
+
+
+async def test_a_sweep_asked_for_twice_sweeps_what_was_typed():
+    session = ScriptedSession(["旧答。", *FIVE, *FIVE])
+    async with Opening(session) as app:
+        await answered(app, "旧问")
+        await app.type("新问")
+        app.screen.talker._put_job(lambda: time.sleep(1.5))  # the thread is busy
+        await app.pilot.press("f7")
+        await app.until(lambda: isinstance(top(app), SweepScreen))
+        page = top(app)
+        page.start("0.5, 1, 1.5, 1.7, 1.9")
+        await app.until(lambda: not page._running)
+        await app.pilot.press("escape")
+        assert session.said == [("chat", "旧问"), ("chat", "新问")]
+        assert [turn.prompt for turn in session.turns] == ["旧问", "新问"]
+
+
+async def test_a_sweep_that_never_began_changes_nothing():
+    session = ScriptedSession(["甲答。", "乙答。"])
+    async with Opening(session) as app:
+        await answered(app, "旧问")
+        await app.pilot.press("ctrl+r")
+        await app.until(lambda: "‹2/2›" in app.transcript and app.ready)
+        await app.type("新问")
+        app.screen.talker._put_job(lambda: time.sleep(1.5))
+        await app.pilot.press("f7")
+        await app.until(lambda: isinstance(top(app), SweepScreen))
+        page = top(app)
+        await app.pilot.press("escape")
+        await app.until(lambda: not page._running)
+        await app.pilot.press("tab", "enter", "escape")
+        await app.pilot.pause(0.2)
+        assert session.turns[0].answer == "乙答。"
+
+
+async def test_what_waits_is_answered_after_a_sweep():
+    session, arrive = ScriptedSession(["早答。", *FIVE]), threading.Event()
+
+    def opener(_):
+        arrive.wait()
+        return session
+
+    async with Opening(opener) as app:
+        await app.send("早早问的")
+        await app.type("后来")
+        await app.pilot.press("f7")
+        arrive.set()
+        await app.until(lambda: isinstance(top(app), SweepScreen) and not top(app)._running)
+        assert [text for _, text in session.said] == ["早早问的", "后来"]
 
 
 async def test_what_cannot_be_looked_at_says_so():
@@ -192,7 +298,7 @@ async def test_temperatures_stand_side_by_side_with_the_place_where_they_part(tm
         ]
         assert columns[0].split("\n")[2:5] == ["熵 0.00", "比特/字 1.50", "distinct-2 1.00"]
         assert "最长重复 2" in columns[4]
-        assert "分开于第 3" in columns[1]
+        assert f"{ZH['parts_at']} 2" in columns[1]
         assert "种子 7" in text_of(page, "#title")
         lefts = [view.region.x for view in page.query(ColumnView)]
         assert lefts == sorted(set(lefts))
@@ -385,7 +491,8 @@ async def test_the_settings_are_turned_by_the_mouse_and_follow_the_bars():
 
 
 async def test_the_bars_follow_the_text_while_it_is_written_and_close():
-    async with Opening(ScriptedSession([ENDLESS]), size=(160, 50), pace=200) as app:
+    session = ScriptedSession([ENDLESS])
+    async with Opening(session, size=(160, 50), pace=200) as app:
         await app.send("写")
         await app.until(lambda: len(app.transcript) > 200)
         await app.pilot.press("f3")
@@ -395,6 +502,10 @@ async def test_the_bars_follow_the_text_while_it_is_written_and_close():
         await app.pilot.press("right")  # a ghost, that stays while the text goes on
         await app.until(lambda: text_of(page, "#written") != first)
         assert "╎" in page.query_one(Bars).render_line(0).text
+        app.screen.talker.stop()
+        await app.until(lambda: not app.screen.writing)
+        await app.pilot.pause(0.4)  # and at the end it is the end that is seen
+        assert text_of(page, "#written").endswith(session.turns[0].answer[-10:] + "▍")
         await app.pilot.press("escape")
         await app.pilot.pause(0.3)
         assert top(app) is app.screen
@@ -467,6 +578,6 @@ async def test_the_laboratory_with_the_model_that_ships():
         page = await swept(app)
         list(expected.sweep("那温度呢？", [0, 0.4, 0.8, 1.2, 2], 120))
         found = [column.text for column in page._columns]
-        assert found == [answer.answer for answer in expected.turns[-1].alternatives]
+        assert found == [answer.answer[:120] for answer in expected.turns[-1].alternatives]
         await app.pilot.press("escape")
         await app.until(lambda: top(app) is app.screen and "‹4/5›" in app.transcript)

@@ -185,9 +185,10 @@ class ChatScreen(Listener):
         self.query_one(Conversation).shade(legend.display)
 
     def look_on(self) -> None:
-        """What may come next by now, while an answer is written."""
-        if self.writing:
+        """What may come next by now, while an answer is written, and once at its end."""
+        if self.writing or self._looks_on:
             self.talker.look()
+        self._looks_on = self.writing
 
     def follow(self, config: SamplingConfig) -> None:
         """Settings that were made elsewhere."""
@@ -196,7 +197,7 @@ class ChatScreen(Listener):
 
     def branch(self, turn: Turn, number: int, token: int) -> None:
         """Answer with another token in one place."""
-        self.action_stop()
+        self.stop_writing()
         self.talker.branch(turn, number, token)
         self.query_one(Conversation).follow()
 
@@ -212,7 +213,14 @@ class ChatScreen(Listener):
 
     def take_prompt(self) -> str:
         """What is in the box, as if it were sent."""
-        return self.query_one(PromptBox).take().strip()
+        box = self.query_one(PromptBox)
+        text, box.border_title, self._draft = box.take(), None, None
+        return text.strip() if self._mode == "chat" or not text.strip() else text
+
+    def stop_writing(self) -> None:
+        """Stop what is being written; what waits comes after."""
+        self.notice("")
+        self.talker.stop(self._run)
 
     def action_new_conversation(self) -> None:
         """An empty screen and a zero state."""

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from charrnn.plain import one_line, plain
 from tui.backend import Backend
-from tui.layout import Look, shade
+from tui.layout import Ink, shade
 from tui.strings import STRINGS, Language, Words
 from tui.widgets.conversation import Conversation, mark, runs_of
 from tui.widgets.prompt import PromptBox
@@ -45,6 +45,7 @@ class Listener(Screen[None]):
         self._mode: Mode = "chat"
         self._waiting: list[tuple[int, str]] = []  # runs asked for and not begun
         self._run = 0  # the run that is on screen
+        self._looks_on = False  # what may come next was asked for while something was written
         self._draft: str | None = None  # what was in the box before the last prompt, which is being edited, came there
 
     @cached_property
@@ -77,7 +78,7 @@ class Listener(Screen[None]):
         """Everything that came since the last time; the text of it in one piece."""
         from tui import events
 
-        runs: list[tuple[str, Look]] = []
+        runs: list[tuple[str, Ink]] = []
         for _ in range(self.talker.events.qsize()):
             try:
                 shown, event = self.talker.events.get_nowait()
@@ -93,7 +94,7 @@ class Listener(Screen[None]):
             self._take(event)
         self._write(runs)
 
-    def _write(self, runs: list[tuple[str, Look]]) -> None:
+    def _write(self, runs: list[tuple[str, Ink]]) -> None:
         if runs:
             self.query_one(Conversation).extend(runs)
             runs.clear()
@@ -135,6 +136,8 @@ class Listener(Screen[None]):
                 self.notice(why)
             case events.Chosen(turn):
                 conversation.replace_last(turn, self.words)
+            case events.Forked():
+                self.notice(self.words["forked"])
             case events.TakenBack(turn, edited):
                 conversation.drop_last()
                 if not edited:

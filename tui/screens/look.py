@@ -79,18 +79,19 @@ class LookScreen(Screen[Branch | None]):
 
     def on_reader_moved(self, message: Reader.Moved) -> None:
         """What stands there?"""
+        self._seen = None  # what is shown below is of another place by now
         self._look(self.turn, message.number)
 
     def take(self, event: OfPage) -> None:
         """What stands at a place, or why that cannot be said."""
-        if not isinstance(event, LookedAt):
+        if not isinstance(event, LookedAt) or event.turn is not self.turn:
             return
         choices, figures = self.query_one(Choices), self.query_one("#figures", Static)
-        self._seen = event.seen
         choices.display = event.seen is not None
         if event.seen is None:
             figures.update(plain(event.why))
         elif event.seen.number == self.query_one(Reader).number:  # else it has moved on
+            self._seen = event.seen
             choices.look(event.seen)
             figures.update("\n".join(self._figures(event.seen)))
 
@@ -107,6 +108,8 @@ class LookScreen(Screen[Branch | None]):
         )  # fmt: skip
         if math.isnan(uniform):
             return first, words["by_hand"]
+        if seen.drafted:
+            return first, words["drafted"].format(f"{seen.sampling.temperature:.2f}", f"{uniform:.4f}")
         said = [words["drawn_at"].format(f"{seen.sampling.temperature:.2f}", f"{uniform:.4f}")]
         for where, crossing in (("below", why.below), ("above", why.above)):
             if crossing is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,8 @@ from charrnn.config import SamplingConfig, read_temperatures
 from charrnn.errors import CharRNNError, UsageError
 from charrnn.export import write_texts
 from charrnn.plain import one_line, plain
-from charrnn.sweep import Column, divergence
-from charrnn.sweep_report import as_csv, records, table, texts
+from charrnn.sweep import Column
+from charrnn.sweep_report import as_csv, partings, records, table, texts
 from tui.events import OfPage, SweepBegan, SweepEnded, Swept
 from tui.strings import STRINGS, Language
 from tui.widgets.column import ColumnView
@@ -61,7 +60,7 @@ class SweepScreen(Screen[int | None]):
         self._seed: int | None = None
         self._columns: list[Column] = []
         self._stale = False
-        self._before = 0  # answers that the prompt had
+        self._before: int | None = None  # answers that the prompt had, once it has these
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -91,7 +90,7 @@ class SweepScreen(Screen[int | None]):
             return
         self._say("")
         self._end()
-        self._columns = [Column(SamplingConfig(temperature=temperature)) for temperature in temperatures]
+        self._columns = [Column(SamplingConfig(temperature=temperature), LENGTH) for temperature in temperatures]
         holder = self.query_one("#columns", VerticalScroll)
         holder.remove_children()
         holder.mount_all([ColumnView(column, self._words) for column in self._columns])
@@ -119,7 +118,7 @@ class SweepScreen(Screen[int | None]):
             case SweepEnded(_, turn, error, _):
                 self._running = False
                 self._title()
-                self._before = 0 if turn is None else len(turn.alternatives) - len(self._columns)
+                self._before = None if turn is None else len(turn.alternatives) - len(self._columns)
                 if error is not None:
                     self._say(error)
                 elif isinstance(self.focused, Input):
@@ -138,9 +137,7 @@ class SweepScreen(Screen[int | None]):
     def _draw(self) -> None:
         if self._stale:
             self._stale = False
-            pairs = itertools.pairwise(self._columns)
-            partings = [None, *(divergence(one.text, other.text) for one, other in pairs)]
-            for view, parting in zip(self.query(ColumnView), partings, strict=False):
+            for view, parting in zip(self.query(ColumnView), partings(self._columns), strict=False):
                 view.update(parting)
 
     def on_resize(self) -> None:
@@ -154,7 +151,7 @@ class SweepScreen(Screen[int | None]):
 
     def on_column_view_taken(self, message: ColumnView.Taken) -> None:
         """The answer that stands."""
-        if not self._running:
+        if not self._running and self._before is not None:
             self.dismiss(self._before + self._columns.index(message.view.column))
 
     def action_leave(self) -> None:

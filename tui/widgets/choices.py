@@ -69,8 +69,10 @@ class Choices(Bars):
     def action_go(self, steps: int) -> None:
         """To another candidate, as far as their names are known."""
         if self.prospect is not None and self._place is not None:
-            last = max(self.stood, min(len(self._place.names), len(self.prospect.ids)) - 1)
-            self.cursor = max(0, min(last, self.cursor + steps))
+            named = min(len(self._place.names), len(self.prospect.ids))
+            after = self.stood if self.stood >= named else named - 1  # an unlikely one is the last
+            to = max(0, self.cursor + steps)
+            self.cursor = to if to < named else (named - 1 if steps < 0 else after)
             self._follow()
 
     def action_take(self) -> None:

@@ -14,10 +14,9 @@ from textual.widget import Widget
 
 from charrnn.plain import plain
 from charrnn.sweep import Column
+from charrnn.sweep_report import PARTING
 from tui.lines import wrap
 from tui.strings import Words
-
-PARTING = "┊"
 
 
 class ColumnView(Widget):
@@ -82,7 +81,7 @@ class ColumnView(Widget):
             (words["self_surprise"], column.surprise, "{:.2f}"),
             ("distinct-2", column.distinct(2), "{:.2f}"),
             (words["repeated"], column.repeated, "{:.0f}"),
-            *([] if self._parting is None else [(words["parts_at"], self._parting + 1, "{:.0f}")]),
+            *([] if self._parting is None else [(words["parts_at"], self._parting, "{:.0f}")]),
         ]
         return [f"{name} {'–' if math.isnan(value) else form.format(value)}" for name, value, form in figures]
 

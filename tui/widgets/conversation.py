@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tui.layout import Look, shade
+from tui.layout import Ink, shade
 from tui.strings import Words
 from tui.widgets.transcript import Transcript
 
@@ -22,9 +22,9 @@ def figures(turn: Turn, words: Words) -> str:
         f"{words['temperature']} {_temperatures(turn, words)}",
         f"{words['seed']} {turn.seed}",
         f"{turn.characters:,} {words['characters']}",
-        f"{turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else "",
+        f"{turn.rate:,.0f} {words['rate']}" if turn.rate else "",
         f"{turn.bits / turn.characters:.2f} {words['surprise']}" if turn.characters else "",
-        words["branched"].format(f"{sum(turn.lengths[: turn.given - 1]) + 1:,}") if turn.given else "",
+        "" if turn.branched is None else words["branched"].format(f"{turn.branched + 1:,}"),
         words["stopped"] if turn.stopped else "",
     ]
     return " · ".join(part for part in parts if part)
@@ -55,7 +55,7 @@ def mark(change: Change, before: Change, words: Words) -> str:
     return f"⟨{said}⟩" if said else ""
 
 
-def runs_of(turn: Turn, words: Words) -> Iterator[tuple[str, Look]]:
+def runs_of(turn: Turn, words: Words) -> Iterator[tuple[str, Ink]]:
     """An answer with the surprise of its characters, and with marks where settings changed."""
     changes = list(zip(turn.changes[1:], turn.changes, strict=False))[::-1]
     characters = 0

@@ -137,7 +137,9 @@ class Knobs(Widget):
 
     def on_click(self, event: events.Click) -> None:
         """Take the one that is clicked on."""
-        self.chosen = self._at(event.get_content_offset_capture(self).x) or 0
+        place = self._at(event.get_content_offset_capture(self).x)
+        if place is not None:
+            self.chosen = place
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """The wheel turns the one that it is over."""

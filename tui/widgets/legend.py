@@ -8,14 +8,14 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.layout import LOOKS, SHADES
+from tui.layout import INKS, SHADES
 from tui.strings import STRINGS, Language
 
 
 class Legend(Widget):
     """A line with each shade; it is there while surprises are seen."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{look}" for look in LOOKS if look.startswith("shade")}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{ink}" for ink in INKS if ink.startswith("shade")}
 
     language: reactive[Language] = reactive[Language]("zh")
 

@@ -21,7 +21,7 @@ from tui.widgets.transcript import Transcript, marked
 
 
 class Reader(Transcript):
-    """← → go by tokens, ↑ ↓ by lines, Home and End to the ends; so does the mouse. Surprises are seen."""
+    """← → go by tokens, ↑ ↓ by lines, Home and End to the ends; a click does, too. Surprises are seen."""
 
     can_focus = True
     ALLOW_SELECT = False
@@ -68,6 +68,7 @@ class Reader(Transcript):
         self._end = place
         self.add("figures", figures(turn, words))
         self.number = 0
+        self._following = False
         self.show_cursor()
 
     def put(self, number: int) -> None:
@@ -85,6 +86,10 @@ class Reader(Transcript):
             top = self.scroll_offset.y
             self.scroll_to(y=min(line, max(top, line - self.size.height + 1)), animate=False, immediate=True)
         self.refresh()
+
+    def on_resize(self) -> None:
+        """It is still there."""
+        self.call_after_refresh(self.show_cursor)
 
     def _span(self) -> tuple[int, int]:
         """The token's characters; of one in the middle of a character, those that it helps to make."""
@@ -138,8 +143,8 @@ class Reader(Transcript):
         if token is not None:
             self.put(token)
 
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        """The cursor follows."""
+    def on_click(self, event: events.Click) -> None:
+        """The cursor goes there."""
         offset = event.get_content_offset(self)
         token = None if offset is None else self._token_at(offset.x, offset.y)
         if token is not None:

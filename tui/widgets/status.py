@@ -43,5 +43,5 @@ def _state(words: Words, session: Session | None, failed: str | None, *, writing
     if not turns:
         return words["ready"]
     turn = turns[0]
-    rate = f" · {turn.characters / turn.seconds:,.0f} {words['rate']}" if turn.seconds else ""
+    rate = f" · {turn.rate:,.0f} {words['rate']}" if turn.rate else ""
     return f"{words['writing']} · {turn.characters:,} {words['characters']}{rate}"

@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from tui.layout import LOOKS, Kind, Layout, Line, Look
+from tui.layout import INKS, Ink, Kind, Layout, Line
 
 WIDEST = 96  # cells of a line of text: longer ones are hard to read
 MARGIN = 2
@@ -24,7 +24,7 @@ class Transcript(ScrollView):
     can_focus = False
     ALLOW_SELECT = True
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"transcript--{name}" for name in ("answer", "note", "error", "figures", "bar", *LOOKS[1:])
+        f"transcript--{name}" for name in ("answer", "note", "error", "figures", "bar", *INKS[1:])
     }
 
     def __init__(self) -> None:
@@ -37,12 +37,12 @@ class Transcript(ScrollView):
 
     # Content -----------------------------------------------------------------------------------------------------
 
-    def add(self, kind: Kind, text: str = "", look: Look = "") -> None:
+    def add(self, kind: Kind, text: str = "", ink: Ink = "") -> None:
         """A new block at the end; control characters become visible symbols."""
-        self._flow.add(kind, text, look)
+        self._flow.add(kind, text, ink)
         self._show_end()
 
-    def extend(self, runs: Sequence[tuple[str, Look]]) -> None:
+    def extend(self, runs: Sequence[tuple[str, Ink]]) -> None:
         """The last block grows."""
         self._flow.extend(runs)
         self._show_end()
@@ -127,8 +127,8 @@ class Transcript(ScrollView):
         assert block is not None
         base = self.rich_style
         segments = []
-        for text, look in block.parts(line.start, line.end):
-            name = block.kind if not look or (look.startswith("shade") and not self.shaded) else look
+        for text, ink in block.parts(line.start, line.end):
+            name = block.kind if not ink or (ink.startswith("shade") and not self.shaded) else ink
             segments.append(Segment(text, base + self.get_component_rich_style(f"transcript--{name}")))
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(number)) is not None:
@@ -147,7 +147,7 @@ class Transcript(ScrollView):
             if line.block is not None:  # without marks, which are ours
                 end = line.end if span[1] < 0 else min(line.end, line.start + span[1])
                 parts = line.block.parts(line.start + span[0], end)
-                lines.append("".join(text for text, look in parts if look != "mark"))
+                lines.append("".join(text for text, ink in parts if ink != "mark"))
             wrapped = line.block is not None and line.block.text[line.end : line.end + 1] not in ("", "\n")
             lines.append("" if wrapped else "\n")
         return "".join(lines[:-1]), "\n"
