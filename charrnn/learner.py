@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from charrnn.answers import Answers
 from charrnn.cells import State
@@ -21,13 +23,33 @@ from charrnn.network import Network
 from charrnn.objective import Objective, learn_summary
 from charrnn.optim import clip_gradients, make_optimizer, set_rate
 from charrnn.planning import choose_device
+from charrnn.ranks import ALONE, Ranks
 from charrnn.recipe import regularised
 from charrnn.tokens import TokenFile, Windows
-from charrnn.training_state import Progress, put_weights, restore
+from charrnn.training_state import Progress, capture, put_weights, restore
 
 TYPICAL_PASSES = 8.0  # over the text, while their number is not known yet
 MOST_SPLIT = 5_000_000  # tokens that are spelled anew in every pass, in memory
 LOSS_MEMORY = 0.98  # of the running mean
+
+
+class Losses(nn.Module):
+    """What a step computes, as one module, so that its gradients can be added up over ranks."""
+
+    def __init__(self, network: Network, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self._objective = objective
+
+    def forward(self, state: list[State], epoch: int, index: int) -> tuple[Tensor, Tensor, list[State]]:
+        """The loss of a window in nats a token, the same with what else is minimised, and the state after it."""
+        loss, state = self._objective.loss(self.network, state, epoch, index)
+        return loss.detach(), loss + self._objective.contrast_term(self.network, index), state
+
+
+def hash_of(*numbers: int) -> int:
+    """A seed from some numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Learner:
@@ -38,7 +60,10 @@ class Learner:
     state: list[State]
     progress: Progress
 
-    def __init__(self, config: TrainingConfig, model: ModelConfig, dataset: Dataset, tokens: TokenFile) -> None:
+    def __init__(
+        self, config: TrainingConfig, model: ModelConfig, dataset: Dataset, tokens: TokenFile, ranks: Ranks
+    ) -> None:
+        self.ranks = ranks
         self.model = model
         self.device = choose_device(config)
         self.answers = Answers(tokens, dataset.tokenizer, BUCKETS)
@@ -52,6 +77,8 @@ class Learner:
             # An answer's places are counted in tokens, and it is to be learned by heart.
             halves=None if dataset.has_dialogue or tokens.total > MOST_SPLIT else dataset.tokenizer.halves(),
             split=config.split,
+            rank=ranks.rank,
+            ranks=ranks.count,
         )
         self.objective = Objective(config, self.windows, self.answers, self.device, summarised=bool(model.summary))
         self._frequencies = tokens.frequencies(dataset.tokenizer.size)
@@ -77,23 +104,42 @@ class Learner:
         if weights is not None:
             put_weights(self.network, weights)
         self.network.train()
+        self._losses: nn.Module = Losses(self.network, self.objective)
         self.optimizer = make_optimizer(config, self.network)
-        self.state = self.network.initial_state(self.windows.streams)
+        self.state = self._initial_state()
         self.progress = Progress()
+
+    def join(self) -> None:
+        """From here on every step is one that all ranks take together, from the first one's weights."""
+        self._losses = self.ranks.together(self._losses, unused=self.network.summary is not None)
+        if self.ranks.rank and not self.progress.step:  # what is dropped, and what stands for the vocabulary, is each
+            torch.manual_seed(hash_of(self.config.seed, self.ranks.rank))  # one's own draw
+
+    def capture(self, *, alone: bool = False) -> bytes:
+        """What `go_on` takes, asked for by all ranks together; or this one's part, for its size."""
+        return capture(self.network, self.optimizer, self.state, ALONE if alone else self.ranks)
+
+    def _initial_state(self) -> list[State]:
+        return self.network.initial_state(len(self.windows.own))
 
     def go_on(self, progress: Progress, tensors: bytes) -> None:
         """As it was when `training_state.capture` made these tensors."""
-        self.progress, self.state = progress, restore(tensors, self.network, self.optimizer)
+        seed = hash_of(self.config.seed, self.ranks.rank, progress.step)
+        own = self.windows.own
+        self.progress = progress
+        self.state = restore(tensors, self.network, self.optimizer, own, self.ranks, seed)
 
     def step(self, rate: float) -> float | None:
         """One window forward and back; its loss in bits a token, or None if it, or its gradient, blew up."""
         p = self.progress
         set_rate(self.optimizer, rate)
-        loss, state = self.objective.loss(self.network, self.state, p.epoch, p.index)
+        loss, whole, state = self._losses(self.state, p.epoch, p.index)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss + self.objective.contrast_term(self.network, p.index)).backward()  # type: ignore[no-untyped-call]
+        whole.backward()
         length = clip_gradients(self.network.parameters(), self.config.clip)
         bits = float(loss.detach()) / math.log(2)
+        if isinstance(self._losses, DistributedDataParallel):
+            bits = self.ranks.mean(bits, self.device)
         leaps = p.loss is not None and bits > 2 * p.loss + 2  # a step from here would only carry the damage on
         if leaps or not (math.isfinite(bits) and math.isfinite(length)):
             return None
@@ -104,7 +150,7 @@ class Learner:
         self.state = state
         if p.index == self.windows.windows:
             p.epoch, p.index = p.epoch + 1, 0
-            self.state = self.network.initial_state(self.windows.streams)
+            self.state = self._initial_state()
         return bits
 
     def rehearse(self) -> float | None:

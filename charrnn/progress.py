@@ -165,3 +165,19 @@ class JSONDisplay:
         """One object a line."""
         record = {"report": type(report).__name__.lower(), **asdict(report)}
         print(json.dumps(record, ensure_ascii=False, default=str), flush=True)
+
+
+class SilentDisplay:
+    """Nothing: another process speaks."""
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """It is said elsewhere."""
+
+    def show(self, report: Report) -> None:
+        """It is shown elsewhere."""

@@ -168,6 +168,8 @@ class Windows:
 
     After the first epoch a share `split` of the tokens that have `halves` is spelled by these, others in every epoch;
     the epoch is as long as before, and what it no longer holds is left out with the few tokens.
+
+    Of several `ranks` that read the same epoch together, each reads its own streams: as many as any other.
     """
 
     def __init__(
@@ -181,6 +183,8 @@ class Windows:
         parts: int = 1,
         halves: Mapping[int, tuple[int, int]] | None = None,
         split: float = 0.0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._tokens = self._spelled = tokens
         self._halves, self._split = halves, split
@@ -189,7 +193,11 @@ class Windows:
         self._epoch = -1
         least = min(int(np.diff(self._bounds(epoch), axis=0).sum()) for epoch in range(int(self._parts.max(initial=1))))
         # A text too short for the batch gets fewer streams, then a shorter window: at least one target a stream.
-        self.streams = max(1, min(batch, least // 2, least // (window + 1) or 1))
+        # As many for each rank, with at least one.
+        most = max(1, min(batch, least // 2, least // (window + 1) or 1))
+        self.streams = max(ranks, most - most % ranks)
+        self.own = range(rank * self.streams // ranks, (rank + 1) * self.streams // ranks)
+        """The streams of this rank."""
         self.stretch = (least - 1) // self.streams  # targets a stream and epoch
         self.window = min(window, self.stretch)
         self.windows = -(-self.stretch // self.window)
@@ -200,18 +208,19 @@ class Windows:
         return self.streams * self.stretch
 
     def cut(self, epoch: int, index: int) -> tuple[Ids, Ids]:
-        """Window `index` of an epoch: inputs and targets, each (T, B); the last of an epoch may be shorter."""
-        block = np.empty((self._length(index) + 1, self.streams), np.int64)
+        """Window `index` of an epoch: inputs and targets of the rank's own streams, each (T, B); the last of an epoch
+        may be shorter."""
+        block = np.empty((self._length(index) + 1, len(self.own)), np.int64)
         for stream, position, document, start, length in self.pieces(epoch, index, targets=True):
             block[position : position + length, stream] = self._spelled.document(document, start, start + length)
         return block[:-1], block[1:]
 
     def pieces(self, epoch: int, index: int, *, targets: bool = False) -> Iterator[Piece]:
-        """What the inputs of a window are made of; with `targets`, also the position after them."""
+        """What the inputs of a window are made of, own streams from 0; with `targets`, also the position after them."""
         self._open(epoch)
-        for stream in range(self.streams):
+        for number, stream in enumerate(self.own):
             start = stream * self.stretch + index * self.window
-            yield from self._stretches(stream, start, self._length(index) + targets)
+            yield from self._stretches(number, start, self._length(index) + targets)
 
     def _length(self, index: int) -> int:
         return min(self.window, self.stretch - index * self.window)

@@ -15,16 +15,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from charrnn.config import Architecture, TrainingConfig
-from charrnn.errors import TrainingError, UsageError
-from charrnn.paths import find_model, new_model_path, newest_unfinished, readable, sibling
-from charrnn.progress import Display, clock, make_display
+from charrnn.errors import FAILED, CharRNNError, TrainingError, UsageError
+from charrnn.paths import STATE, find_model, new_model_path, newest_unfinished, readable, sibling
+from charrnn.progress import Display, SilentDisplay, clock, make_display
 from charrnn.reports import Finished, Interrupted
 
 if TYPE_CHECKING:
     from charrnn.dataset import Dataset
+    from charrnn.ranks import Ranks
     from charrnn.training import Trainer
 
 FINISHED_CODE, INTERRUPTED_CODE = 0, 130
+RANKS = "WORLD_SIZE"  # in the environment of a process that torchrun starts
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class _Signals:
         self.training = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and RANKS not in os.environ:  # torchrun passes on what the terminal has sent, too
             os._exit(INTERRUPTED_CODE)
         self.asked = True
         if not self.training:
@@ -74,28 +76,61 @@ def _handled() -> Iterator[_Signals]:
 def run_training(call: TrainingCall) -> int:
     """Train, resume or rehearse, showing reports; the exit code."""
     started = time.monotonic()
-    display = make_display(as_json=call.as_json)
     with _handled() as signals:
-        trainer = _resume(call, display) if call.resume else _begin(call, display, started)
-        if call.dry_run:
-            _say_plan(trainer, display)
-            return FINISHED_CODE
-        last: Any = None
-        with display:
-            signals.training = True
-            for last in trainer.run(signals.stop):
-                display.show(last)
-    return _say_end(last, display, call)
+        if RANKS not in os.environ:
+            return _run(call, make_display(as_json=call.as_json), started, signals, None)
+        from charrnn.ranks import Ranks
+
+        ranks = Ranks.join()
+        try:
+            display = make_display(as_json=call.as_json) if ranks.first else SilentDisplay()
+            code = _run(_restarted(call), display, started, signals, ranks)
+            ranks.leave()
+            return code
+        except (CharRNNError, RuntimeError) as error:
+            if isinstance(error, CharRNNError) and ranks.first:
+                raise
+            if isinstance(error, CharRNNError):
+                return FAILED  # the first says it
+            why = str(error).strip().splitlines()[0]
+            raise TrainingError(
+                f"process {ranks.rank} of {ranks.count} has lost the others ({why}); what was saved last stands, "
+                "go on with --resume"
+            ) from error
 
 
-def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
+def _run(call: TrainingCall, display: Display, started: float, signals: _Signals, ranks: Ranks | None) -> int:
+    trainer = _resume(call, display, ranks) if call.resume else _begin(call, display, started, ranks)
+    if call.dry_run:
+        _say_plan(trainer, display)
+        return FINISHED_CODE
+    last: Any = None
+    with display:
+        signals.training = True
+        for last in trainer.run(signals.stop):
+            display.show(last)
+    return FINISHED_CODE if isinstance(display, SilentDisplay) else _say_end(last, display, call)
+
+
+def _restarted(call: TrainingCall) -> TrainingCall:
+    """What torchrun starts again, as a process was lost, goes on where it was saved."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0" or call.resume:
+        return call
+    path = call.out or newest_unfinished(call.sources)
+    place = None if path is None else readable(path)
+    if path is None or place is None or not (place / STATE).exists():
+        return call
+    return replace(call, resume=True, out=path, overwrite=False, init_from=None, config=TrainingConfig())
+
+
+def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | None) -> Trainer:
     if not call.sources:
         raise UsageError("name what to train on: a file, a folder, or corpus for the bundled text")
     from charrnn.forms import CELLS
 
     if call.config.cell not in CELLS:  # before a long text is read for nothing
         raise UsageError(f"there is no cell {call.config.cell!r}; there are {', '.join(CELLS)}")
-    out = _free_place(call)
+    out = _free_place(call) if ranks is None else ranks.share(lambda: _free_place(call))
     from charrnn.dataset import prepare
 
     config, weights, tokenizer = call.config, None, None
@@ -106,19 +141,26 @@ def _begin(call: TrainingCall, display: Display, started: float) -> Trainer:
         config = _shaped_like(config, parent.config)
         weights, tokenizer = parent.weights, parent.tokenizer
         config = replace(config, tokenizer=tokenizer.kind)
-    dataset = prepare(
-        call.sources,
-        kind=config.tokenizer,
-        vocabulary=config.vocabulary,
-        valid=call.valid,
-        errors=config.errors,
-        tokenizer=tokenizer,
-        say=display.say,
-    )
+
+    def read() -> Dataset:
+        return prepare(
+            call.sources,
+            kind=config.tokenizer,
+            vocabulary=config.vocabulary,
+            valid=call.valid,
+            errors=config.errors,
+            tokenizer=tokenizer,
+            say=display.say,
+        )
+
+    dataset = read() if ranks is None else ranks.one_by_one(read)
     display.say(_about(dataset))
+    from charrnn.ranks import ALONE
     from charrnn.training import Trainer
 
-    trainer = Trainer.begin(config, dataset, out, weights=weights, started=started)
+    ranks = ranks or ALONE
+    ranks.same(dataset.key, "text; each machine needs the same files")
+    trainer = Trainer.begin(config, dataset, out, weights=weights, started=started, ranks=ranks)
     parameters = sum(p.numel() for p in trainer.learner.network.parameters())
     display.say(
         f"{trainer.config.description}, {parameters / 1e6:.2f} million parameters, "
@@ -152,7 +194,7 @@ def _about(dataset: Dataset) -> str:
     )
 
 
-def _resume(call: TrainingCall, display: Display) -> Trainer:
+def _resume(call: TrainingCall, display: Display, ranks: Ranks | None) -> Trainer:
     path = call.out or newest_unfinished(call.sources)
     if path is None:
         what = f" of {call.sources[0]}" if call.sources else ""
@@ -160,6 +202,7 @@ def _resume(call: TrainingCall, display: Display) -> Trainer:
     if call.init_from or call.overwrite:
         raise UsageError("--resume goes on with a run as it was: leave out --init-from and --overwrite")
     from charrnn.dataset import open_dataset, prepare
+    from charrnn.ranks import ALONE
     from charrnn.training import Trainer
 
     def reopen(settings: dict[str, Any]) -> Dataset:
@@ -183,7 +226,10 @@ def _resume(call: TrainingCall, display: Display) -> Trainer:
             )
         return dataset
 
-    trainer = Trainer.resume(path, reopen)
+    def one_by_one(settings: dict[str, Any]) -> Dataset:
+        return reopen(settings) if ranks is None else ranks.one_by_one(lambda: reopen(settings))
+
+    trainer = Trainer.resume(path, one_by_one, ranks or ALONE)
     display.say(f"{path}: going on at step {trainer.progress.step:,} of {trainer.plan.steps:,}")
     return trainer
 

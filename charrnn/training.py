@@ -54,10 +54,11 @@ from charrnn.planning import (
     replanned,
     time_steps,
 )
+from charrnn.ranks import ALONE, Ranks
 from charrnn.recipe import architecture, most_passes, regularised, shaped
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
 from charrnn.samples import SHOWN, draw_samples
-from charrnn.training_state import Progress, capture, put_weights, read_state, state_json, weights_of
+from charrnn.training_state import Progress, put_weights, read_state, state_json, weights_of
 
 MOST_SETBACKS = 3
 
@@ -65,7 +66,10 @@ MOST_SETBACKS = 3
 class Trainer:
     """One run: made by `begin` or `resume`, then `run()`."""
 
-    def __init__(self, config: TrainingConfig, dataset: Dataset, path: Path, started: float) -> None:
+    def __init__(
+        self, config: TrainingConfig, dataset: Dataset, path: Path, started: float, ranks: Ranks = ALONE
+    ) -> None:
+        self.ranks = ranks
         self.asked = config
         self.dataset = dataset
         self.path = path
@@ -75,7 +79,7 @@ class Trainer:
         turns = bool(model.summary)
         self.held_out = HeldOut(dataset.tokens("valid", turns=turns), dataset.tokenizer)
         self.finishing = Finishing(config, dataset.tokens("train", turns=turns), self.held_out, dataset.tokenizer)
-        self.learner = Learner(config, model, dataset, self.finishing.read)
+        self.learner = Learner(config, model, dataset, self.finishing.read, ranks)
         self.kept_weights = weights_of(self.learner.network)
         self.plan = Plan(1, 1, None, 0.0)
         self.metrics: list[str] = []
@@ -83,53 +87,74 @@ class Trainer:
 
     @classmethod
     def begin(
-        cls, config: TrainingConfig, dataset: Dataset, path: Path, *, weights: Weights | None, started: float
+        cls,
+        config: TrainingConfig,
+        dataset: Dataset,
+        path: Path,
+        *,
+        weights: Weights | None,
+        started: float,
+        ranks: Ranks = ALONE,
     ) -> Trainer:
-        """A new run, from given weights or from the initialisation: calibrated, planned, and saved at step 0."""
+        """A new run, from given weights or from the initialisation: calibrated, planned, and saved at step 0. Of
+        several ranks each has a batch as large as was asked for."""
         prepare_process()
+        config = replace(config, batch=config.batch * ranks.count)
         if config.threads:
             torch.set_num_threads(config.threads)
         tokens = dataset.tokens("train").total
         shape = shaped(config, tokens)
-        trainer, seconds = cls._to_calibrate(shape, dataset, path, started)
-        narrower = shaped(config, tokens, affordable_steps(config, seconds, time.monotonic() - started))
+        trainer, seconds = cls._to_calibrate(shape, dataset, path, started, ranks)
+        affordable = affordable_steps(config, seconds, time.monotonic() - started)
+        narrower = shaped(config, tokens, ranks.tell(affordable))
         if narrower != shape:
-            trainer, _ = cls._to_calibrate(narrower, dataset, path, started)
+            trainer, _ = cls._to_calibrate(narrower, dataset, path, started, ranks)
         trainer.asked, learner = config, trainer.learner
         learner.config = replace(learner.config, threads=torch.get_num_threads())
         if learner.model.summary and "summary.rarity" not in (weights or {}):
             learner.learn_summary()
-        trainer.plan = make_plan(learner.config, trainer._measure(), learner.windows.windows, most_passes(config))
+        costs = ranks.share(trainer._measure)
+        trainer.plan = make_plan(learner.config, costs, learner.windows.windows, most_passes(config))
         passes = trainer.plan.steps / learner.windows.windows
         # Calibration leaves no trace in weights or generators.
         learner.begin(regularised(learner.config, passes, dialogue=learner.model.summary > 0), weights)
+        learner.join()
         trainer.kept_weights = weights_of(learner.network)
         return trainer
 
     @classmethod
     def _to_calibrate(
-        cls, config: TrainingConfig, dataset: Dataset, path: Path, started: float
+        cls, config: TrainingConfig, dataset: Dataset, path: Path, started: float, ranks: Ranks
     ) -> tuple[Trainer, float]:
         """A trainer with its precision, and the seconds of a step."""
-        config = replace(config, precision=choose_precision(config, choose_device(config)))
-        trainer = cls(config, dataset, path, started)
+        precision = ranks.share(lambda: choose_precision(config, choose_device(config)))
+        trainer = cls(replace(config, precision=precision), dataset, path, started, ranks)
         step = trainer.learner.rehearse
-        return trainer, fastest(step, 4) if config.threads else choose_threads(step)
+        seconds = fastest(step, 4) if config.threads else choose_threads(step)
+        torch.set_num_threads(ranks.share(torch.get_num_threads))
+        return trainer, seconds
 
     @classmethod
-    def resume(cls, path: Path, open_dataset: Callable[[dict[str, Any]], Dataset]) -> Trainer:
-        """The run of a folder in training, as it was at its last save. TrainingError if there is none."""
+    def resume(cls, path: Path, open_dataset: Callable[[dict[str, Any]], Dataset], ranks: Ranks = ALONE) -> Trainer:
+        """The run of a folder in training, as it was at its last save. TrainingError if there is none. The batch is as
+        it was, whatever the number of ranks."""
         started = time.monotonic()
-        progress, plan, settings, tensors = read_state(path)
+        progress, plan, settings, tensors = ranks.share(lambda: read_state(path))
         try:
             config = TrainingConfig(**settings["training"])
             prepare_process()
             torch.set_num_threads(config.threads)
-            trainer = cls(config, open_dataset(settings), path, started - progress.seconds)
+            trainer = cls(config, open_dataset(settings), path, started - progress.seconds, ranks)
             trainer.plan, trainer.asked = plan, TrainingConfig(**settings["asked"])
-            trainer.kept_weights = read_model(path).weights
-            trainer.metrics = (path / METRICS).read_text(encoding="utf-8").splitlines()
+            trainer.kept_weights = ranks.share(lambda: dict(read_model(path).weights))
+            trainer.metrics = ranks.share(lambda: (path / METRICS).read_text(encoding="utf-8").splitlines())
+            if trainer.learner.windows.streams != settings["streams"]:
+                raise TrainingError(
+                    f"{path}: its {settings['streams']} streams of text cannot be shared evenly among {ranks.count} "
+                    "processes; resume with a number of them that divides it"
+                )
             trainer.learner.go_on(progress, tensors)
+            trainer.learner.join()
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise TrainingError(f"{path}: the saved training state is damaged ({error}); train again") from None
         return trainer
@@ -150,7 +175,7 @@ class Trainer:
             yield self._evaluate()
         rate = StepClock(self.learner.windows.streams * self.learner.windows.window)
         while self.progress.step < self.plan.steps:
-            if stop():
+            if self.ranks.any(stop(), self.learner.device):
                 self._save()
                 yield Interrupted(self.path, self.progress.step)
                 return
@@ -163,7 +188,8 @@ class Trainer:
                 yield self._evaluate()
                 costs = rate.seconds, time.monotonic() - begun
                 seconds = time.monotonic() - self._started
-                self.plan = replanned(self.plan, self.config, self.progress.step, seconds, costs)
+                plan = replanned(self.plan, self.config, self.progress.step, seconds, costs)
+                self.plan = self.ranks.tell(plan)
                 if self.progress.worse:
                     yield from self._getting_worse()
                     if 0 < self.config.patience <= self.progress.worse:
@@ -180,7 +206,7 @@ class Trainer:
         start = time.monotonic()
         self.held_out.quick_score(self.learner.network)
         self._samples()
-        rehearse_writing(self.path, self._files())
+        rehearse_writing(self.path, self._files(self.learner.capture(alone=True)))
         evaluation = time.monotonic() - start
         exact, before = self.finishing.rehearse(self.learner.network)
         gone = time.monotonic() - self._started
@@ -189,14 +215,14 @@ class Trainer:
     def _evaluate(self) -> Evaluated:
         """Score, keep the weights if they are to be kept, save."""
         p = self.progress
-        score = self.held_out.quick_score(self.learner.network).bits_per_character
+        score = self.ranks.share(lambda: self.held_out.quick_score(self.learner.network).bits_per_character)
         if p.best is None or score < p.best:
             p.best, p.best_step, p.worse = score, p.step, 0
         else:
             p.worse += 1
         if not p.worse or self.kept == "last":
             self.kept_weights = weights_of(self.learner.network)
-        samples = self._samples()
+        samples = self.ranks.share(self._samples)
         record = {
             "step": p.step,
             "epochs": round(self.learner.epochs, 4),
@@ -210,17 +236,18 @@ class Trainer:
         self._save()
         return Evaluated(p.step, score, p.best, samples)
 
-    def _files(self) -> dict[str, bytes]:
+    def _files(self, tensors: bytes) -> dict[str, bytes]:
         """The model folder of a run under way: the weights to keep, and everything to go on from here."""
         settings = {
             "training": asdict(self.config),
             "asked": asdict(self.asked),
             "dataset": self.dataset.key,
             "corpus": asdict(self.dataset.facts),
+            "streams": self.learner.windows.streams,
         }
         files = self._model_files(weights_bytes(self.kept_weights, "float32"))
         files[STATE] = state_json(self.progress, self.plan, settings)
-        files[STATE_TENSORS] = capture(self.learner.network, self.learner.optimizer, self.learner.state)
+        files[STATE_TENSORS] = tensors
         return files
 
     def _model_files(
@@ -236,8 +263,10 @@ class Trainer:
         return {CONFIG: config_bytes(info, guarded), **guarded, METRICS: lines, CARD: model_card(info).encode()}
 
     def _save(self) -> None:
+        """By the first, for all."""
         self.progress.seconds = time.monotonic() - self._started
-        write_folder(self.path, self._files())
+        tensors = self.learner.capture()
+        self.ranks.share(lambda: write_folder(self.path, self._files(tensors)))
 
     def _samples(self) -> dict[float, str]:
         seed = [self.config.seed, self.progress.step]
@@ -253,7 +282,7 @@ class Trainer:
                 f"{self.path}: the loss blew up at step {step} for the {setbacks}th time; the {self.kept} "
                 f"model so far is kept there; train anew with a lower --learning-rate (now {peak_rate(self.config):g})"
             )
-        saved, _, _, tensors = read_state(self.path)
+        saved, _, _, tensors = self.ranks.share(lambda: read_state(self.path))
         self.learner.go_on(saved, tensors)
         self.progress.rate_scale, self.progress.setbacks = scale, setbacks
         self._save()
@@ -273,12 +302,16 @@ class Trainer:
     def _finish(self) -> Finished:
         """The kept weights, rounded as they are stored; their memory, the exact score, and the folder without its
         training state."""
+        scores = self.ranks.share(self._write_finished)
+        return Finished(self.path, scores, self.progress.best_step, self.kept, time.monotonic() - self._started)
+
+    def _write_finished(self) -> Scores:
         put_weights(self.learner.network, rounded(self.kept_weights, self.config.store))
         scores, memory = self.finishing.finish(self.learner.network, self.plan.exact_limit)
         self.progress.seconds = time.monotonic() - self._started
         files = self._model_files(weights_bytes(self.kept_weights, self.config.store), scores, memory)
         write_folder(self.path, files)
-        return Finished(self.path, scores, self.progress.best_step, self.kept, time.monotonic() - self._started)
+        return scores
 
     # Figures ---------------------------------------------------------------------------------------------------
 

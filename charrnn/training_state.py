@@ -25,6 +25,7 @@ from charrnn.forms import Weights
 from charrnn.network import Network
 from charrnn.paths import STATE, readable
 from charrnn.planning import Plan
+from charrnn.ranks import Ranks
 
 
 @dataclass
@@ -67,8 +68,8 @@ def put_weights(network: Network, weights: Weights) -> None:
             parameter.copy_(torch.from_numpy(weights[name]))
 
 
-def capture(network: Network, optimizer: torch.optim.Optimizer, state: list[State]) -> bytes:
-    """Weights, optimiser, carried state and random generators as one safetensors file."""
+def capture(network: Network, optimizer: torch.optim.Optimizer, state: list[State], ranks: Ranks) -> bytes:
+    """Weights, optimiser, the carried state and random generators of all ranks as one safetensors file."""
     tensors = {f"weights.{name}": array for name, array in weights_of(network).items()}
     for i, entry in optimizer.state_dict()["state"].items():
         for key, value in entry.items():
@@ -76,15 +77,23 @@ def capture(network: Network, optimizer: torch.optim.Optimizer, state: list[Stat
                 tensors[f"optimizer.{i}.{key}"] = to_numpy(torch.as_tensor(value))
     for layer, parts in enumerate(state):
         for part, value in enumerate(parts):
-            tensors[f"state.{layer}.{part}"] = to_numpy(value)
-    tensors["random.cpu"] = torch.get_rng_state().numpy().copy()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state().numpy().copy()
+            tensors[f"state.{layer}.{part}"] = to_numpy(ranks.gather(value))
+    for name, generator in _generators().items():
+        tensors[f"random.{name}"] = to_numpy(ranks.gather(generator[None].to(network.head.bias.device)))
     return save_tensors(tensors)
 
 
-def restore(data: bytes, network: Network, optimizer: torch.optim.Optimizer) -> list[State]:
-    """Put everything back where `capture` took it; the carried state."""
+def _generators() -> dict[str, Tensor]:
+    """The states of torch's random generators, by device."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def restore(
+    data: bytes, network: Network, optimizer: torch.optim.Optimizer, own: range, ranks: Ranks, seed: int
+) -> list[State]:
+    """Put everything back where `capture` took it; the carried state of the rank's own streams. Of another number of
+    ranks than before, each one's random numbers begin anew, by the seed."""
     tensors = load_tensors(data)
     put_weights(network, {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
     record = optimizer.state_dict()
@@ -95,13 +104,19 @@ def restore(data: bytes, network: Network, optimizer: torch.optim.Optimizer) -> 
             entries.setdefault(int(i), {})[key] = torch.from_numpy(tensors[name]).clone()
     record["state"] = entries
     optimizer.load_state_dict(record)
-    torch.set_rng_state(torch.from_numpy(tensors["random.cpu"]).clone())
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.from_numpy(tensors["random.cuda"]).clone())
+    if len(tensors["random.cpu"]) == ranks.count:
+        torch.set_rng_state(torch.from_numpy(tensors["random.cpu"][ranks.rank]).clone())
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(torch.from_numpy(tensors["random.cuda"][ranks.rank]).clone())
+    else:
+        torch.manual_seed(seed)
     device = network.head.bias.device
     parts = sum(name.startswith("state.0.") for name in tensors)
     return [
-        tuple(torch.from_numpy(tensors[f"state.{layer}.{part}"]).to(device, copy=True) for part in range(parts))
+        tuple(
+            torch.from_numpy(tensors[f"state.{layer}.{part}"][own.start : own.stop]).to(device, copy=True)
+            for part in range(parts)
+        )
         for layer in range(len(network.layers))
     ]
 
