@@ -129,7 +129,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
         return used
 
     peak(1)
-    assert peak(16) < peak(4) + 4_000_000
+    assert peak(8) < peak(2) + 2_000_000
 
 
 def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_two_learn_what_one_learns_from_twice_the_batch(tmp_path, corpus_file, s
         assert apart(one, weights_of(tmp_path / "half")) > 1e-4  # else the above would say nothing
 
 
-LONG = ["--steps", 300, "--batch", 2, "--layers", 1, "--width", 16, "--window", 8, "--dropout", "0.1", "--threads", 1]
+LONG = ["--steps", 160, "--batch", 2, "--layers", 1, "--width", 16, "--window", 8, "--dropout", "0.1", "--threads", 1]
 
 
 def test_what_two_began_goes_on_exactly_and_with_one_as_well_and_a_lost_one_loses_nothing(tmp_path, corpus_file):
@@ -93,7 +93,7 @@ def test_what_two_began_goes_on_exactly_and_with_one_as_well_and_a_lost_one_lose
     whole = weights_of(tmp_path / "whole")
     # Asked to end, as by a terminal: it saves, and goes on bit for bit.
     run = Run(tmp_path, 2, *words, "--out", "parted")
-    run.until(45)
+    run.until(24)
     os.killpg(run.process.pid, signal.SIGINT)
     said = run.end(None)
     assert "interrupted and saved" in said
@@ -105,7 +105,7 @@ def test_what_two_began_goes_on_exactly_and_with_one_as_well_and_a_lost_one_lose
     assert 0 < apart(whole, weights_of(tmp_path / "alone")) < 1
     # One is killed: torchrun starts them again, and they go on where it was saved.
     run = Run(tmp_path, 2, *words, "--out", "lost", restarts=1)
-    run.until(45)
+    run.until(24)
     os.kill(run.workers()[1], signal.SIGKILL)
     said = run.end()
     assert "going on at step" in said
@@ -114,7 +114,7 @@ def test_what_two_began_goes_on_exactly_and_with_one_as_well_and_a_lost_one_lose
 
 def test_a_lost_process_ends_the_run_with_a_clear_line(tmp_path, corpus_file):
     run = Run(tmp_path, 2, corpus_file, *LONG, "--device", "cpu", "--out", "lost")
-    run.until(45)
+    run.until(24)
     os.kill(run.workers()[1], signal.SIGKILL)
     said = run.end(None)
     assert run.process.returncode != 0

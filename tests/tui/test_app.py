@@ -398,7 +398,7 @@ async def test_reader_who_scrolled_up_is_left_there():
     session = ScriptedSession([ENDLESS])
     async with Opening(session, pace=2000) as app:
         await app.send("写")
-        await app.until(lambda: len(app.transcript) > 2500)
+        await app.until(lambda: len(app.transcript) > 1800)
         await app.pilot.press("pageup", "pageup")
         await app.pilot.pause()
         seen, length = app.lines(), len(app.transcript)
@@ -407,7 +407,7 @@ async def test_reader_who_scrolled_up_is_left_there():
         session.gate.clear()
         await app.pilot.press(*["pagedown"] * 20)
         session.gate.set()
-        await app.until(lambda: len(app.transcript) > length + 3000)
+        await app.until(lambda: len(app.transcript) > length + 1500)
         assert "▍" in app.lines()
         await app.pilot.press("escape")
 
