@@ -8,6 +8,7 @@ in dialogues turns, each from its mark on. Only the pages that a window touches 
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ Offsets = npt.NDArray[np.int64]
 COUNTED = 10_000_000  # tokens for frequencies, about
 ASIDE_PIECE, ASIDE_SHARE = 512, 0.04  # tokens that are set aside together, and the share of all, at most
 SAMPLE_PIECE = 1 << 16
+SHARD = 1 << 26  # tokens
 
 
 class TokenWriter:
@@ -169,6 +171,9 @@ class Windows:
     After the first epoch a share `split` of the tokens that have `halves` is spelled by these, others in every epoch;
     the epoch is as long as before, and what it no longer holds is left out with the few tokens.
 
+    A text of many tokens is permuted in shards, documents that lie together: these among one another, and the documents
+    of each. So a stream, which is long, touches few of them, one after the other, and the others' pages stay unread.
+
     Of several `ranks` that read the same epoch together, each reads its own streams: as many as any other.
     """
 
@@ -183,6 +188,7 @@ class Windows:
         parts: int = 1,
         halves: Mapping[int, tuple[int, int]] | None = None,
         split: float = 0.0,
+        shard: int = SHARD,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -191,6 +197,8 @@ class Windows:
         self._seed = seed
         self._parts = np.where(seldom, parts, 1) if seldom is not None else np.ones(len(tokens), np.int64)
         self._epoch = -1
+        starts = np.unique(np.cumsum(tokens.lengths()) // shard, return_index=True)[1]
+        self._shards = list(itertools.pairwise([*starts.tolist(), len(tokens)]))
         least = min(int(np.diff(self._bounds(epoch), axis=0).sum()) for epoch in range(int(self._parts.max(initial=1))))
         # A text too short for the batch gets fewer streams, then a shorter window: at least one target a stream.
         # As many for each rank, with at least one.
@@ -232,7 +240,11 @@ class Windows:
             self._spelled = self._tokens.halved(self._halves, self._split, [self._seed, epoch])
         else:
             self._spelled = self._tokens
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._tokens))
+        rng = np.random.default_rng([self._seed, epoch])
+        shards = [first + rng.permutation(after - first) for first, after in self._shards]
+        if len(shards) > 1:
+            shards = [shards[n] for n in rng.permutation(len(shards))]
+        self._order = np.concatenate(shards)
         self._firsts, stops = self._bounds(epoch)[:, self._order]
         self._starts = np.concatenate([[0], np.cumsum(stops - self._firsts)])
         self._epoch = epoch

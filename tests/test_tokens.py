@@ -165,3 +165,52 @@ def test_every_epoch_after_the_first_is_spelled_anew(tmp_path):
     assert np.array_equal(epochs[1], epochs[3])
     assert not np.array_equal(epochs[1], epochs[2])
     assert all(abs(int((read == 1).sum()) - int((read == 2).sum())) <= 2 * windows.windows for read in epochs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents_strategy, st.integers(1, 4), st.integers(1, 5), st.integers(1, 12), st.integers(1, 60))
+def test_ranks_read_what_one_would_read(tmp_path_factory, lengths, ranks, batch, window, shard):
+    """Side by side they are the windows of one process; so another number of them goes on with the same text."""
+    numbers = iter(range(10_000))
+    tokens = write(tmp_path_factory.mktemp("tokens"), [[next(numbers) for _ in range(n)] for n in lengths], 10_000)
+    if tokens.total < 2 * ranks:
+        return
+    together = [Windows(tokens, batch=batch * ranks, window=window, seed=7, shard=shard, rank=r, ranks=ranks) for r in
+                range(ranks)]  # fmt: skip
+    alone = Windows(tokens, batch=together[0].streams, window=window, seed=7, shard=shard)
+    if alone.streams != together[0].streams:  # too short for so many streams
+        return
+    for index in range(alone.windows):
+        parts = [windows.cut(1, index)[0] for windows in together]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), alone.cut(1, index)[0])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 7, 64, 1024])
+@pytest.mark.parametrize("shards", [1, 100, 10_000])
+def test_of_many_shards_each_rank_reads_its_own_once_in_long_stretches(tmp_path, ranks, shards):
+    """A simulation: 20,000 documents of ten tokens in so many shards, and in mid-epoch another number of ranks."""
+    lengths = np.full(20_000, 10)
+    tokens = write(tmp_path, [[0] * 10])
+    tokens._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    tokens._stops = np.cumsum(lengths)
+    size = -(-lengths.sum() // shards)
+    read = np.zeros(lengths.sum(), np.int64)
+    for now in (ranks, max(1, ranks // 2)):
+        for rank in range(now) if now < 100 else (0, 1, now // 2, now - 1):
+            windows = Windows(tokens, batch=1024, window=50, seed=3, shard=int(size), rank=rank, ranks=now)
+            half = windows.windows // 2
+            touched = set()
+            for index in range(half) if now == ranks else range(half, windows.windows):
+                for piece in windows.pieces(0, index):
+                    start = piece.document * 10 + piece.start
+                    read[start : start + piece.length] += 1
+                    touched.add(start // size)
+            own = len(windows.own) * windows.stretch
+            assert len(touched) <= own / size + 2 * len(windows.own)  # a stream begins and ends within one
+        if ranks == 1:
+            break
+    assert read.max() == 1
+    if ranks < 100:
+        whole = Windows(tokens, batch=1024, window=50, seed=3, shard=int(size), ranks=ranks)
+        expected = whole.streams * (whole.windows // 2) * 50 if ranks == 1 else whole.tokens_per_epoch
+        assert read.sum() == pytest.approx(expected, rel=0.02)
