@@ -47,19 +47,22 @@ def sorted_by_context(tokens: npt.NDArray[np.integer]) -> Positions:
     By doubling: what is sorted by k tokens is sorted by 2k when the pairs of ranks, k positions apart, are.
     """
     N = len(tokens)
-    ranks = np.zeros(N, np.int64)
-    ranks[1:] = tokens[:-1].astype(np.int64) + 1  # 0 where there is nothing before
-    order = np.argsort(ranks, kind="stable")
+    ranks = np.zeros(N, np.int32)  # 0 where there is nothing before
+    ranks[1:] = tokens[:-1]
+    ranks[1:] += 1
     known = 1
-    while known < DEPTH:
-        earlier = np.zeros(N, np.int64)
-        earlier[known:] = ranks[:-known]
-        keys = ranks * (int(ranks.max(initial=0)) + 1) + earlier
+    while True:
+        keys = ranks.astype(np.int64)
+        keys *= int(ranks.max(initial=0)) + 1
+        keys[known:] += ranks[:-known]
         order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        ranks[order] = np.concatenate([[0], np.cumsum(keys[1:] != keys[:-1])])
         known *= 2
-    return order.astype(np.uint32)
+        if known >= DEPTH:
+            return order.astype(np.uint32)
+        keys = keys[order]
+        ranks[order[:1]] = 0
+        ranks[order[1:]] = np.cumsum(keys[1:] != keys[:-1], dtype=np.int32)
+        del keys, order  # of a long text these are most of what training takes
 
 
 COLUMNS = len(ORDERS) + len(CACHE_ORDERS)
