@@ -17,6 +17,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -60,21 +61,27 @@ def anonymous(pid: int) -> float:
     return total + sum(anonymous(int(child)) for child in children)
 
 
+def listen(process: subprocess.Popen[str], start: float, lines: list[tuple[float, str]]) -> None:
+    """Lines as they come, with the second of each."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append((time.monotonic() - start, line))
+
+
 def run(command: list[str], folder: Path) -> tuple[float, float, list[tuple[float, str]]]:
     """Seconds, peak MB, and the lines it wrote with the second of each."""
-    start, peak, lines = time.monotonic(), 0.0, []
+    start, peak = time.monotonic(), 0.0
+    lines: list[tuple[float, str]] = []
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     ) as process:
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
+        reader = threading.Thread(target=listen, args=(process, start, lines))
+        reader.start()
         while process.poll() is None:
             peak = max(peak, anonymous(process.pid))
-            while line := process.stdout.readline():
-                lines.append((time.monotonic() - start, line))
             time.sleep(SAMPLED)
-        lines += [(time.monotonic() - start, line) for line in process.stdout]
+        reader.join()
         if process.returncode:
             raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
     return time.monotonic() - start, peak, lines
