@@ -11,7 +11,7 @@ chat: $(VENV)/installed
 	@$(BIN)/charrnn chat
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
