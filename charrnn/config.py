@@ -243,6 +243,9 @@ class TrainingConfig(Architecture):
         _require(0 <= self.threads <= 1024, f"threads must be between 0 (automatic) and 1024, not {self.threads}")
 
 
+RANKS, RESTARTS = "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"
+"""What torchrun puts into the environment of a process: how many there are, and how often they were started again."""
+
 TEMPERATURES = "0,0.3,0.6,0.8,1,1.4,2"
 
 

@@ -159,7 +159,8 @@ class Stream:
         """What may come next but what is barred; with a memory, the network's share in it, too."""
         share = None
         if self.memory is not None:
-            share = self.memory.network_share(self._stepper.logits(self._h)[0], self._history.tokens())
+            logits = self._stepper.logits(self._h)[0]
+            share = self.memory.network_share(logits, self._history.tokens(), self.logits)
         logits = _without(self.logits, np.array(sorted(barred), np.int64))
         return Prospects(logits, self._history.read(), share)
 

@@ -137,7 +137,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         whole.backward()
         length = clip_gradients(self.network.parameters(), self.config.clip)
-        bits = float(loss.detach()) / math.log(2)
+        bits = float(loss) / math.log(2)
         if isinstance(self._losses, DistributedDataParallel):
             bits = self.ranks.mean(bits, self.device)
         leaps = p.loss is not None and bits > 2 * p.loss + 2  # a step from here would only carry the damage on

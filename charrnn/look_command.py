@@ -71,12 +71,9 @@ def look(
 
 
 def _record(why: Reason) -> dict[str, object]:
-    crossings = {name: None if way is None else way._asdict() for name, way in _ways(why)}
+    ways = (("below", why.below), ("above", why.above))
+    crossings = {name: None if way is None else way._asdict() for name, way in ways}
     return {**why._asdict(), "rank": why.rank + 1, **crossings}
-
-
-def _ways(why: Reason) -> list[tuple[str, Crossing | None]]:
-    return [("below", why.below), ("above", why.above)]
 
 
 def _table(reasons: list[Reason], uniforms: list[float]) -> list[str]:

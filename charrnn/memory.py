@@ -316,13 +316,12 @@ class Memory:
         p += np.float32(FLOOR / p.shape[1])
         return np.log(p, out=p)
 
-    def network_share(self, logits: Array, history: Tokens) -> Array:
-        """The network's logits (V) at one place and the tokens before it → its share of each probability of the
-        mixture, (V), between 0 and 1; the others come from the n-grams."""
+    def network_share(self, logits: Array, history: Tokens, mixed: Array) -> Array:
+        """The network's logits (V) at one place, the tokens before it, and what `mix` makes of them → the network's
+        share of each probability of the mixture, (V), between 0 and 1; the others come from the n-grams."""
         experts = Experts(self.ngrams, logits[None], [history])
         network = experts.network(self.gate.weights(experts.features, experts.there) * np.float32(1 - FLOOR))[0]
-        whole = np.exp(self.mix(logits[None], [history])[0])
-        return np.asarray((network + np.float32(FLOOR / len(network))) / whole)
+        return np.asarray((network + np.float32(FLOOR / len(network))) / np.exp(mixed))
 
     def bits(self, logits: Array, histories: Sequence[Tokens], targets: Tokens) -> npt.NDArray[np.float64]:
         """Σ −log₂ p(target) by the network alone, with the text, and with the cache, too: (3,)."""

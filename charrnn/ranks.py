@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from charrnn.config import RANKS, RESTARTS
 from charrnn.errors import TrainingError
 
-RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 T = TypeVar("T")
 
 
@@ -34,7 +34,7 @@ class Ranks:
     @classmethod
     def join(cls) -> Ranks:
         """As the environment says (torchrun sets it); alone without one. The first call meets the others."""
-        count = int(os.environ.get("WORLD_SIZE", "1"))
+        count = int(os.environ.get(RANKS, "1"))
         if count == 1:
             return cls()
         ranks = cls(int(os.environ["RANK"]), count, int(os.environ["LOCAL_RANK"]))

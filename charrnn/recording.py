@@ -67,7 +67,7 @@ class Recorder:
 
     def choose(self, other: Turn) -> None:
         """Put another answer in the place of the last one."""
-        last = self.session.turns[-1] if self.session.turns else None
+        last = self._last()
         self.session.choose(other)
         if self._saved and self._saved[-1].standing is last:
             saved = self._saved[-1]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Set
 from typing import TYPE_CHECKING, NamedTuple
 
+from charrnn.generation import BEGINNING
 from charrnn.turns import Next, Seen, Turn
 
 if TYPE_CHECKING:
@@ -108,8 +109,6 @@ class Reread:
                 return None
         stream.go_to(self._marks[number // SPAN])
         stream.read(tokens[number - number % SPAN : number])
-        from charrnn.generation import BEGINNING  # heavy, and here by now
-
         change = turn.in_force(number)
         stream.memory = self._model.memory if change.remembers else None
         written = (turn.prompt if turn.mode == "continue" else "") + turn.answer[: sum(turn.lengths[:number])]

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from charrnn.config import Architecture, TrainingConfig
+from charrnn.config import RANKS, RESTARTS, Architecture, TrainingConfig
 from charrnn.errors import FAILED, CharRNNError, TrainingError, UsageError
 from charrnn.paths import STATE, find_model, new_model_path, newest_unfinished, readable, sibling
 from charrnn.progress import Display, SilentDisplay, clock, make_display
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from charrnn.training import Trainer
 
 FINISHED_CODE, INTERRUPTED_CODE = 0, 130
-RANKS = "WORLD_SIZE"  # in the environment of a process that torchrun starts
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _run(call: TrainingCall, display: Display, started: float, signals: _Signals
 
 def _restarted(call: TrainingCall) -> TrainingCall:
     """What torchrun starts again, as a process was lost, goes on where it was saved."""
-    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0" or call.resume:
+    if os.environ.get(RESTARTS, "0") == "0" or call.resume:
         return call
     path = call.out or newest_unfinished(call.sources)
     place = None if path is None else readable(path)

@@ -173,7 +173,7 @@ def test_the_network_has_its_share_of_what_it_expects():
     gate = Gate(*(rng.normal(0, 0.1, shape).astype(np.float32) for shape in ((FEATURES, 4), 4, (4, EXPERTS), EXPERTS)))
     memory = Memory(NGrams(tokens, by_context(tokens), 12), gate)
     logits, history = rng.normal(0, 1, 12).astype(np.float32), tokens[:50].astype(np.int32)
-    share = memory.network_share(logits, history)
+    share = memory.network_share(logits, history, memory.mix(logits[None], [history])[0])
     assert share[9:] == pytest.approx(1, abs=1e-5)  # never read
     assert ((share > 0) & (share <= 1 + 1e-5)).all()
     experts = Experts(memory.ngrams, logits[None], [history])

@@ -190,10 +190,10 @@ class Worker:
         self._tell(began)
         error, due, bits, drawn = None, time.monotonic(), 0.0, False
         try:
-            for n, piece in enumerate(pieces):
+            for piece in pieces:
                 turn = self._last()
                 assert turn is not None
-                if n == 0:
+                if not drawn:
                     self._tell_given(began.run, turn)
                 if turn.changes[-1].at == len(turn.tokens) - 1 > 0:
                     self._tell(Changed(began.run, turn.changes[-1], turn.changes[-2]))

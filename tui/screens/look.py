@@ -46,6 +46,7 @@ class LookScreen(Screen[Branch | None]):
         super().__init__()
         self._turns = turns
         self._place = len(turns) - 1
+        self._language = language
         self._words = STRINGS[language]
         self._look = look
         self._seen: Seen | None = None
@@ -66,7 +67,7 @@ class LookScreen(Screen[Branch | None]):
 
     def on_mount(self) -> None:
         """The last answer."""
-        self.query_one(Legend).language = "en" if self._words is STRINGS["en"] else "zh"
+        self.query_one(Legend).language = self._language
         self.query_one(Reader).focus()
         self._read()
 

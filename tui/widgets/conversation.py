@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.layout import Ink, shade
 from tui.strings import Words
+from tui.widgets.knobs import STEPS, setting
 from tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ def mark(change: Change, before: Change, words: Words) -> str:
     now, then = change.sampling, before.sampling
     changed = [
         f"{words['temperature']} {now.temperature:.2f}" if now.temperature != then.temperature else "",
-        f"top-k {now.top_k or '–'}" if now.top_k != then.top_k else "",
-        f"top-p {now.top_p:g}" if now.top_p != then.top_p else "",
-        f"min-p {now.min_p:g}" if now.min_p != then.min_p else "",
-        f"{words['penalty']} {now.repetition_penalty:g}" if now.repetition_penalty != then.repetition_penalty else "",
+        *(
+            " ".join(setting(name, getattr(now, name), words))
+            for name in STEPS
+            if getattr(now, name) != getattr(then, name)
+        ),
         words["memory_on" if change.remembers else "memory_off"] if change.remembers != before.remembers else "",
     ]
     said = " ".join(part for part in changed if part)

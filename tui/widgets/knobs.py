@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.strings import STRINGS, Language
+from tui.strings import STRINGS, Language, Words
 
 if TYPE_CHECKING:
     from charrnn.config import SamplingConfig
@@ -35,6 +35,12 @@ def step_through(name: str, value: float, steps: int) -> float:
     at = min(range(len(values)), key=lambda place: abs(values[place] - value))
     found = values[min(len(values) - 1, max(0, at + steps))]
     return int(found) if name == "top_k" else found
+
+
+def setting(name: str, value: float, words: Words) -> tuple[str, str]:
+    """What a setting is called, and how its value is written."""
+    label = words["penalty"] if name == "repetition_penalty" else name.replace("_", "-")
+    return label, f"{value or '–'}" if name == "top_k" else f"{value:g}"
 
 
 class Knobs(Widget):
@@ -110,10 +116,7 @@ class Knobs(Widget):
     def _parts(self) -> list[tuple[str, str]]:
         words, values = STRINGS[self.language], self.values
         return [
-            ("top-k", f"{values['top_k'] or '–'}"),
-            ("top-p", f"{values['top_p']:g}"),
-            ("min-p", f"{values['min_p']:g}"),
-            (words["penalty"], f"{values['repetition_penalty']:g}"),
+            *(setting(name, values[name], words) for name in STEPS),
             (words["seed"], words["any_seed"] if values["seed"] is None else str(values["seed"])),
         ]
 
