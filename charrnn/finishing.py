@@ -79,6 +79,10 @@ class Finishing:
 
     def _remember(self, network: Network, aside: HeldOut) -> Memory:
         """The memory of everything, with a gate that was trained on a memory of what the network has read."""
+        gate = self._gate(network, aside)  # before the other memory is made: two would take twice the room
+        return Memory(self._ngrams(self._everything), gate)
+
+    def _gate(self, network: Network, aside: HeldOut) -> Gate:
         ngrams = self._ngrams(self.read)
         portions = []
         for logits, targets, histories in aside.predictions(network):
@@ -87,8 +91,7 @@ class Finishing:
             portions.append((experts.features, experts.there, given))
             portions.append((*experts.without_cache(), given))  # it is to do with either
         features, there, given = (np.concatenate(parts) for parts in zip(*portions, strict=True))
-        gate = train_gate(features, there, given, self._vocabulary, self._config.seed)
-        return Memory(self._ngrams(self._everything), gate)
+        return train_gate(features, there, given, self._vocabulary, self._config.seed)
 
     def _ngrams(self, tokens: TokenFile, most: int = MOST_REMEMBERED) -> NGrams:
         text = np.ascontiguousarray(tokens.text(most))

@@ -17,6 +17,7 @@ No torch here: `gate_training` trains it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ Positions = npt.NDArray[np.uint32]
 Tokens = npt.NDArray[np.integer]
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 DEPTH = 16  # tokens by which positions are sorted
+SORTED_TOGETHER = 1 << 20  # positions
 CACHE_ORDERS = (1, 2, 3, 4, 6)
 CACHED = 2048  # tokens
 NOTHING = -1  # in place of a token, where the network began anew
@@ -41,28 +43,35 @@ FLOOR = 1e-4  # of the mixture is spread evenly
 LEAST_LOG = -15.0
 
 
-def sorted_by_context(tokens: npt.NDArray[np.integer]) -> Positions:
+def sorted_by_context(tokens: npt.NDArray[np.integer], together: int = SORTED_TOGETHER) -> Positions:
     """The positions 0 … N − 1 in the order of the tokens before them, nearest first, to a depth of DEPTH.
 
-    By doubling: what is sorted by k tokens is sorted by 2k when the pairs of ranks, k positions apart, are.
+    Those after some tokens are sorted `together`, about so many, so that a long text takes little more memory than the
+    result; by numbers of several tokens each, the farthest first, and stably.
     """
     N = len(tokens)
-    ranks = np.zeros(N, np.int32)  # 0 where there is nothing before
-    ranks[1:] = tokens[:-1]
-    ranks[1:] += 1
-    known = 1
-    while True:
-        keys = ranks.astype(np.int64)
-        keys *= int(ranks.max(initial=0)) + 1
-        keys[known:] += ranks[:-known]
-        order = np.argsort(keys, kind="stable")
-        known *= 2
-        if known >= DEPTH:
-            return order.astype(np.uint32)
-        keys = keys[order]
-        ranks[order[:1]] = 0
-        ranks[order[1:]] = np.cumsum(keys[1:] != keys[:-1], dtype=np.int32)
-        del keys, order  # of a long text these are most of what training takes
+    most = int(tokens.max(initial=0)) + 1
+    before = np.zeros(DEPTH + N, np.uint16 if most < 1 << 16 else np.uint32)  # 0 where there is nothing before
+    before[DEPTH + 1 :] = tokens[:-1]
+    before[DEPTH + 1 :] += 1
+    nearest = before[DEPTH:]
+    bits = most.bit_length()
+    each = min(DEPTH, 64 // bits)  # tokens in a number
+    groups = np.cumsum(np.bincount(nearest)) // together
+    edges = np.unique(groups, return_index=True)[1].tolist()
+    positions = np.empty(N, np.uint32)
+    done = 0
+    for low, high in itertools.pairwise([*edges, most + 1]):
+        chosen = np.flatnonzero((nearest >= low) & (nearest < high))
+        for first in reversed(range(0, DEPTH, each)):
+            keys = np.zeros(len(chosen), np.uint64)
+            for back in range(first, min(first + each, DEPTH)):
+                keys <<= np.uint64(bits)
+                keys |= before[chosen + (DEPTH - back)]
+            chosen = chosen[np.argsort(keys, kind="stable")]
+        positions[done : done + len(chosen)] = chosen
+        done += len(chosen)
+    return positions
 
 
 COLUMNS = len(ORDERS) + len(CACHE_ORDERS)

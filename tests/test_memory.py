@@ -45,13 +45,13 @@ def random_gate(hidden=3):
 
 
 @settings(max_examples=100, deadline=None)
-@given(texts)
-def test_positions_are_sorted_by_what_stands_before_them(text):
+@given(texts, st.sampled_from([1, 10, 1000]))
+def test_positions_are_sorted_by_what_stands_before_them(text, together):
     def before(position):
         return tuple(text[max(0, position - DEPTH) : position][::-1])
 
     expected = sorted(range(len(text)), key=before)
-    positions = by_context(np.array(text, np.uint16)).tolist()
+    positions = by_context(np.array(text, np.uint16), together).tolist()
     assert [before(p) for p in positions] == [before(p) for p in expected]
     assert sorted(positions) == list(range(len(text)))
 

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from processes import anonymous
 from table import show
 
 MINUTES = 1.0
@@ -46,19 +47,6 @@ def build(text: Path, folder: Path, megabytes: int) -> Path:
         (partly / f"{number:05}.txt").write_text("\n".join(chosen) + "\n", encoding="utf-8")
     partly.rename(place)
     return place
-
-
-def anonymous(pid: int) -> float:
-    """MB of memory of a process and its children that no file backs."""
-    total = 0.0
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                total += int(line.split()[1]) / 1000
-    except (FileNotFoundError, ProcessLookupError):
-        return total
-    return total + sum(anonymous(int(child)) for child in children)
 
 
 def listen(process: subprocess.Popen[str], start: float, lines: list[tuple[float, str]]) -> None:
