@@ -4,7 +4,10 @@
                     what was asked
     seen/SIGNATURE  the key that files of these names, sizes and times gave, so that they need not be read again
 
-Several processes may use it at once: what is put there is whole, and what is taken away under a reader stays mapped.
+    reading-*/      what a process is making
+
+Several processes may use it at once: what is put there is whole, and what one has in use or is making is locked by it
+until it ends, so that no other takes it away.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +27,8 @@ LIMIT_GIB = 10.0
 LIMIT_VARIABLE = "CHARRNN_CACHE_GIB"
 FACTS = "dataset.json"
 SEEN = "seen"
+MAKING = "reading-"
+JUST_BEGUN = 10.0  # seconds, between making a folder and locking it, at most
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,36 @@ def has(key: str) -> bool:
     return (folder() / key / FACTS).is_file()
 
 
-def publish(made: Path, key: str) -> None:
-    """Put a finished folder there; another process may have put the same there first."""
+def hold(key: str) -> int:
+    """A text that is there stays until this handle is closed. FileNotFoundError where it is not."""
+    handle = _locked(folder() / key, shared=True)
+    if handle is None or not has(key):
+        raise FileNotFoundError(key)
+    return handle
+
+
+@contextlib.contextmanager
+def making() -> Iterator[Path]:
+    """A folder in which to make a text. What was left in others by processes that were killed is removed."""
+    for path in folder().glob(f"{MAKING}*"):
+        _remove(path)
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=folder(), ignore_cleanup_errors=True) as temporary:
+        handle = _locked(Path(temporary), shared=True)
+        try:
+            yield Path(temporary)
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
+def publish(made: Path, key: str) -> int:
+    """Put a finished folder there, to stay until the handle is closed; another process may have put the same there."""
+    handle = _locked(made, shared=True)
     try:
         made.rename(folder() / key)
     except OSError:
-        if not has(key):
-            raise
+        return hold(key)
+    return hold(key) if handle is None else handle
 
 
 def use(key: str) -> None:
@@ -84,8 +113,7 @@ def use(key: str) -> None:
     for entry in found:
         if total <= limit():
             return
-        if entry.key != key:
-            shutil.rmtree(place / entry.key, ignore_errors=True)
+        if entry.key != key and _remove(place / entry.key):
             total -= entry.size
 
 
@@ -119,9 +147,44 @@ def entries() -> list[Entry]:
     return found
 
 
-def clear() -> int:
-    """Away with all of it; the bytes."""
-    size = sum(entry.size for entry in entries())
+def clear() -> tuple[int, int]:
+    """Away with all that no process uses; the bytes that went, and those that stay."""
+    before = sum(entry.size for entry in entries())
     for path in folder().iterdir():
-        shutil.rmtree(path, ignore_errors=True)
-    return size
+        _remove(path)
+    left = sum(entry.size for entry in entries())
+    return before - left, left
+
+
+def _remove(path: Path) -> bool:
+    """Remove a folder, unless a process holds it or has just begun it."""
+    try:
+        if path.name.startswith(MAKING) and path.stat().st_mtime > time.time() - JUST_BEGUN:
+            return False
+        handle = _locked(path, shared=False)
+        if handle is None:
+            return False
+        with tempfile.TemporaryDirectory(prefix=MAKING, dir=path.parent, ignore_cleanup_errors=True) as gone:
+            path.rename(Path(gone) / "gone")  # at once, so that nobody finds half of it
+        os.close(handle)
+    except OSError:
+        return False
+    return True
+
+
+def _locked(path: Path, *, shared: bool) -> int | None:
+    """A handle that locks a folder until it is closed; None where there is none, or another process has it."""
+    if os.name == "nt":  # where files that are mapped are not taken away
+        return os.open(os.devnull, os.O_RDONLY)
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle

@@ -300,14 +300,16 @@ def cache(*, clear: bool = False, as_json: Json = False) -> int:
     Parameters
     ----------
     clear
-        Remove all of it.
+        Remove all that no training is using.
     as_json
         One object, for programs.
     """
     from charrnn import cache as kept
 
     if clear:
-        print(f"removed {kept.clear() / 2**20:,.1f} MiB from {kept.folder()}")
+        removed, left = kept.clear()
+        in_use = f"; {left / 2**20:,.1f} MiB are in use" if left else ""
+        print(f"removed {removed / 2**20:,.1f} MiB from {kept.folder()}{in_use}")
         return OK
     found = sorted(kept.entries(), key=lambda entry: -entry.used)
     if as_json:

@@ -6,10 +6,13 @@ are written from it. What is made is kept in the user's cache folder by the hash
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
-import tempfile
+import os
+import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Literal
 
 from charrnn import cache
 from charrnn.corpus import ReadingReport, file_signature, read_corpus
+from charrnn.encoding import encoded, processes_for
 from charrnn.errors import CorpusError
 from charrnn.spool import Split, Spool, Stretch
 from charrnn.tokenizer import Tokenizer, first_characters, train_tokenizer
@@ -29,9 +33,23 @@ SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more th
 ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any subword lets a step read more
 PIECE = 4096  # characters of a sample's pieces
 MEASURED = 200_000  # characters, of the trial that finds that length
-CACHE_FORMAT = 5
+CACHE_FORMAT = 6
 
 Say = Callable[[str], None]
+BETWEEN = 0.2  # seconds between two words about how far a stage is
+
+
+class _Stage:
+    """What is being done, said some times a second."""
+
+    def __init__(self, working: Say) -> None:
+        self._working = working
+        self._due = 0.0
+
+    def __call__(self, line: Callable[[], str]) -> None:
+        if time.monotonic() >= self._due:
+            self._working(line())
+            self._due = time.monotonic() + BETWEEN
 
 
 @dataclass(frozen=True)
@@ -88,12 +106,15 @@ def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "su
     return train_tokenizer(_spread_sample(split, spool), kind, size=vocabulary)
 
 
-def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Path) -> tuple[list[int], bool]:
-    """The two token files; characters on each side (train, valid), and whether there is dialogue."""
+def _write_tokens(
+    stretches: Iterable[Stretch], characters: int, tokenizer: Tokenizer, folder: Path, working: Say
+) -> tuple[list[int], bool]:
+    """The two token files of so many characters; those on each side (train, valid), and whether there is dialogue."""
     writers = [TokenWriter(folder, name, tokenizer.size) for name in ("train", "valid")]
-    characters, open_side, dialogue = [0, 0], -1, False
+    written, open_side, dialogue = [0, 0], -1, False
+    stage = _Stage(working)
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
-    for stretch in stretches:
+    for stretch, ids in encoded(stretches, tokenizer, processes_for(characters)):
         side = int(stretch.held_out)
         if stretch.begins_document:
             if open_side >= 0:
@@ -105,13 +126,14 @@ def _write_tokens(stretches: Iterable[Stretch], tokenizer: Tokenizer, folder: Pa
             if not stretch.begins_document:
                 writers[side].end_turn()
             writers[side].write([marks[stretch.role]])
-        writers[side].write(tokenizer.encode(stretch.text))
-        characters[side] += len(stretch.text)
+        writers[side].write(ids)
+        written[side] += len(stretch.text)
+        stage(lambda: f"writing tokens: {sum(written) / characters:.0%}")
     if open_side >= 0:
         writers[open_side].end_document()
     for writer in writers:
         writer.close()
-    return characters, dialogue
+    return written, dialogue
 
 
 def prepare(
@@ -123,8 +145,11 @@ def prepare(
     errors: Literal["strict", "replace"] = "strict",
     tokenizer: Tokenizer | None = None,
     say: Say = lambda line: None,
+    working: Say = lambda line: None,
 ) -> Dataset:
     """Read, split, learn the tokenizer (unless one is given), write the tokens; or find them in the cache.
+
+    `say` is told what is done, and `working` what is being done.
 
     Raises CorpusError for text that cannot be read, is empty, or is too little.
     """
@@ -132,27 +157,30 @@ def prepare(
     signature = _signature([*sources], [*valid], asked)
     key = cache.recall(signature)
     if key is not None:
-        cache.use(key)
-        dataset = open_dataset(key)
-        say(f"read before: {dataset.facts.documents:,} documents, {dataset.facts.characters:,} characters")
-        return dataset
-    with tempfile.TemporaryDirectory(prefix="reading-", dir=cache.folder()) as temporary:
-        spool, report = _read(sources, errors, Path(temporary) / "train")
+        with contextlib.suppress(FileNotFoundError):  # another process may have just removed it
+            dataset = open_dataset(key)
+            cache.use(key)
+            say(f"read before: {dataset.facts.documents:,} documents, {dataset.facts.characters:,} characters")
+            return dataset
+    with cache.making() as temporary:
+        spool, report = _read(sources, errors, temporary / "train", working)
         _say_report(report, say)
         others, key_parts = None, [spool.sha256, *asked]
         if valid:
-            others, valid_report = _read(valid, errors, Path(temporary) / "valid")
+            others, valid_report = _read(valid, errors, temporary / "valid", working)
             _say_report(valid_report, say)
             key_parts.append(others.sha256)
         key = hashlib.sha256(json.dumps([CACHE_FORMAT, *key_parts]).encode()).hexdigest()[:32]
-        if not cache.has(key):
-            made = Path(temporary) / "made"
+        try:
+            dataset = open_dataset(key)
+        except FileNotFoundError:
+            made = temporary / "made"
             made.mkdir()
-            _make(made, list(sources), list(valid), spool, others, tokenizer, kind, vocabulary)
-            cache.publish(made, key)
+            _make(made, list(sources), list(valid), spool, others, tokenizer, kind, vocabulary, working)
+            dataset = open_dataset(key, cache.publish(made, key))
     cache.remember(signature, key)
     cache.use(key)
-    return open_dataset(key)
+    return dataset
 
 
 def _signature(sources: list[str], valid: list[str], asked: list[str]) -> str | None:
@@ -163,9 +191,12 @@ def _signature(sources: list[str], valid: list[str], asked: list[str]) -> str | 
     return hashlib.sha256(json.dumps([CACHE_FORMAT, sources, valid, *known, *asked]).encode()).hexdigest()[:32]
 
 
-def _read(sources: Sequence[str], errors: Literal["strict", "replace"], path: Path) -> tuple[Spool, ReadingReport]:
-    report = ReadingReport()
-    spool = Spool.write(read_corpus(sources, errors=errors, report=report), path)
+def _read(
+    sources: Sequence[str], errors: Literal["strict", "replace"], path: Path, working: Say
+) -> tuple[Spool, ReadingReport]:
+    report, stage = ReadingReport(), _Stage(working)
+    documents = read_corpus(sources, errors=errors, report=report)
+    spool = Spool.write(documents, path, lambda: stage(lambda: f"reading: {report.characters:,} characters"))
     if spool.characters < LEAST_CHARACTERS:
         raise CorpusError(
             f"{', '.join(sources)}: only {spool.characters} characters of text; "
@@ -196,34 +227,40 @@ def _make(
     tokenizer: Tokenizer | None,
     kind: Literal["auto", "char", "subword"],
     vocabulary: int,
+    working: Say,
 ) -> None:
     if others is None:
         split = Split.of(spool)
         stretches = split.stretches(spool)
     else:
-        split = Split(frozenset(), "a text of its own")
-        everything = Split(frozenset(others.names), "")
+        split, everything = Split("a text of its own"), Split("", highest=1.0)
         stretches = itertools.chain(split.stretches(spool), everything.stretches(others))
-    tokenizer = tokenizer or _new_tokenizer(split, spool, kind, vocabulary)
+    if tokenizer is None:
+        working("learning the vocabulary")
+        tokenizer = _new_tokenizer(split, spool, kind, vocabulary)
     (folder / "tokenizer.model").write_bytes(tokenizer.model)
-    characters, dialogue = _write_tokens(stretches, tokenizer, folder)
+    characters = spool.characters + (others.characters if others else 0)
+    (trained, held_out), dialogue = _write_tokens(stretches, characters, tokenizer, folder, working)
     facts = CorpusFacts(
         sources=sources,
         valid_sources=valid_sources,
         sha256=spool.sha256,
-        documents=len(spool.names),
+        documents=len(spool.ends),
         characters=spool.characters,
-        train_characters=characters[0],
-        valid_characters=characters[1],
+        train_characters=trained,
+        valid_characters=held_out,
         split=split.rule,
     )
     record = {"facts": asdict(facts), "has_dialogue": dialogue}
     (folder / cache.FACTS).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
-def open_dataset(key: str) -> Dataset:
-    """A dataset of the cache by its key; FileNotFoundError if it is gone."""
+def open_dataset(key: str, held: int | None = None) -> Dataset:
+    """A dataset of the cache by its key, which stays there as long as it is in use; FileNotFoundError if it is gone."""
+    held = cache.hold(key) if held is None else held
     folder = cache.folder() / key
     record = json.loads((folder / cache.FACTS).read_text(encoding="utf-8"))
     tokenizer = Tokenizer((folder / "tokenizer.model").read_bytes())
-    return Dataset(tokenizer, folder, CorpusFacts(**record["facts"]), record["has_dialogue"], key)
+    dataset = Dataset(tokenizer, folder, CorpusFacts(**record["facts"]), record["has_dialogue"], key)
+    weakref.finalize(dataset, os.close, held)
+    return dataset

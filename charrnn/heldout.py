@@ -85,11 +85,7 @@ class HeldOut:
 
     def quick_score(self, network: Network) -> TextScore:
         """The score for the curve: pieces, each from a zero state, evenly spread if there are many."""
-        pieces = self._pieces()
-        keep = max(1, QUICK_TOKENS // PIECE)
-        if len(pieces) > keep:
-            pieces = [pieces[i * len(pieces) // keep] for i in range(keep)]
-        return self._score(network, [self._row(d, start, stop) for d, start, stop in pieces]).alone
+        return self._score(network, [self._row(*piece) for piece in self._pieces(QUICK_TOKENS // PIECE)]).alone
 
     def exact_score(
         self, network: Network, limit: int | None = None, batches: int | None = None, memory: Memory | None = None
@@ -113,23 +109,29 @@ class HeldOut:
         """Every document, up to some place in it, ROWS together."""
         order = self._by_length()
         for start in range(0, len(order), ROWS):
-            yield [self._row(d, 1, stop) for d in order[start : start + ROWS]]
+            yield [self._row(d, 1, stop) for d in order[start : start + ROWS].tolist()]
 
     def longest_documents(self) -> list[int]:
         """Positions that `exact_score` steps through: the longest document of each batch."""
-        lengths = self._tokens.lengths()
-        return [max(1, int(lengths[d]) - 1) for d in self._by_length()[::ROWS]]
+        lengths = self._tokens.lengths()[self._by_length()[::ROWS]]
+        longest: list[int] = np.maximum(1, lengths - 1).tolist()
+        return longest
 
-    def _by_length(self) -> list[int]:
+    def _by_length(self) -> Ids:
         """Documents, the longest first, so that those side by side are alike."""
-        return [int(d) for d in np.argsort(-self._tokens.lengths(), kind="stable")]
+        return np.argsort(-self._tokens.lengths(), kind="stable")
 
-    def _pieces(self) -> list[tuple[int, int, int]]:
-        return [
-            (d, start, min(start + PIECE, n))
-            for d, n in enumerate(self._tokens.lengths().tolist())
-            for start in range(1, n, PIECE)
-        ]
+    def _pieces(self, most: int) -> Iterator[tuple[int, int, int]]:
+        """Documents cut into pieces; of more than so many, as many from everywhere: the document, start and stop."""
+        lengths = self._tokens.lengths()
+        ends = np.cumsum(-(-np.maximum(lengths - 1, 0) // PIECE))  # pieces before the end of each document
+        total = int(ends[-1]) if len(ends) else 0
+        for i in range(min(total, most)):
+            number = i * total // most if total > most else i
+            document = int(np.searchsorted(ends, number, side="right"))
+            before = int(ends[document - 1]) if document else 0
+            start = 1 + (number - before) * PIECE
+            yield document, start, min(start + PIECE, int(lengths[document]))
 
     def _row(self, document: int, start: int, stop: int | None) -> _Row:
         ids = self._tokens.document(document, 0, 1), self._tokens.document(document, start, stop)

@@ -51,9 +51,8 @@ def sorted_by_context(tokens: npt.NDArray[np.integer], together: int = SORTED_TO
     """
     N = len(tokens)
     most = int(tokens.max(initial=0)) + 1
-    before = np.zeros(DEPTH + N, np.uint16 if most < 1 << 16 else np.uint32)  # 0 where there is nothing before
-    before[DEPTH + 1 :] = tokens[:-1]
-    before[DEPTH + 1 :] += 1
+    before: Tokens = np.zeros(DEPTH + N, np.uint16 if most < 1 << 16 else np.uint32)  # 0 where there is nothing before
+    np.add(tokens[:-1], 1, out=before[DEPTH + 1 :], dtype=before.dtype, casting="unsafe")
     nearest = before[DEPTH:]
     bits = most.bit_length()
     each = min(DEPTH, 64 // bits)  # tokens in a number

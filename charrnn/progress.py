@@ -32,6 +32,9 @@ class Display(Protocol):
     def say(self, line: str) -> None:
         """A line of talk."""
 
+    def working(self, line: str) -> None:
+        """What is being done, until there is something else to say."""
+
     def show(self, report: Report) -> None:
         """One report of the run."""
 
@@ -80,6 +83,12 @@ class PlainDisplay:
         """A line of talk."""
         self.console.print(Text(line), soft_wrap=True)
 
+    def working(self, line: str) -> None:
+        """Now and then a line of what takes long."""
+        if time.monotonic() - self._spoke >= PLAIN_SECONDS:
+            self.say(line)
+            self._spoke = time.monotonic()
+
     def show(self, report: Report) -> None:
         """Show one report."""
         match report:
@@ -107,17 +116,30 @@ class LiveDisplay(PlainDisplay):
         self._last: Evaluated | None = None
         self._curve: list[float] = []
         self._live = Live(console=console, refresh_per_second=4, transient=False)
+        self._working = console.status("")
 
     def __enter__(self) -> Display:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._working.stop()
         if self._live.is_started:
             self._live.update(self._picture(), refresh=True)
             self._live.stop()
 
+    def working(self, line: str) -> None:
+        """A last line that moves."""
+        self._working.update(Text(line))
+        self._working.start()
+
+    def say(self, line: str) -> None:
+        """A line of talk."""
+        self._working.stop()
+        super().say(line)
+
     def show(self, report: Report) -> None:
         """Show one report."""
+        self._working.stop()
         match report:
             case Stepped():
                 self._step = report
@@ -161,6 +183,9 @@ class JSONDisplay:
         """Talk does not mix with the reports."""
         print(line, file=sys.stderr)
 
+    def working(self, line: str) -> None:
+        """Programs wait in silence."""
+
     def show(self, report: Report) -> None:
         """One object a line."""
         record = {"report": type(report).__name__.lower(), **asdict(report)}
@@ -177,6 +202,9 @@ class SilentDisplay:
         return None
 
     def say(self, line: str) -> None:
+        """It is said elsewhere."""
+
+    def working(self, line: str) -> None:
         """It is said elsewhere."""
 
     def show(self, report: Report) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from charrnn.corpus import Document, Role, hash_share
 
@@ -32,7 +35,8 @@ class Spool:
     """Documents on disk: their text one after the other, and the lengths that cut it into parts and documents."""
 
     path: Path
-    names: list[str] = field(default_factory=list)
+    names: dict[float, str] = field(default_factory=dict)  # of some documents with different ones, by their hash
+    hashes: array[float] = field(default_factory=lambda: array("d"))  # of each document's name, as a share of all
     parts: array[int] = field(default_factory=lambda: array("Q"))  # characters of a part
     roles: bytearray = field(default_factory=bytearray)  # its role, an index into ROLES
     ends: array[int] = field(default_factory=lambda: array("Q"))  # parts before the end of a document
@@ -40,20 +44,27 @@ class Spool:
     sha256: str = ""
 
     @classmethod
-    def write(cls, documents: Iterable[Document], path: Path) -> Spool:
-        """Read the documents to their end into a file."""
+    def write(cls, documents: Iterable[Document], path: Path, tick: Callable[[], None] = lambda: None) -> Spool:
+        """Read the documents to their end into a file; `tick` is called now and then."""
         spool, digest = cls(path), hashlib.sha256()
         with path.open("w", encoding="utf-8", newline="") as file:
             for document in documents:
-                spool.names.append(document.name)
+                spool._name(document.name)
                 digest.update(b"\x00document\x00" + document.name.encode("utf-8", "surrogatepass"))
                 for part in document.parts:
                     spool._add(part.role, len(part.text), first=len(spool.parts) == (spool.ends or [0])[-1])
                     digest.update(b"\x00" + part.role.encode() + b"\x00" + part.text.encode("utf-8"))
                     file.write(part.text)
+                    tick()
                 spool.ends.append(len(spool.parts))
         spool.sha256 = digest.hexdigest()
         return spool
+
+    def _name(self, name: str) -> None:
+        """Of many documents a name each would fill the memory."""
+        self.hashes.append(hash_share(name))
+        if len(self.names) < FEWEST_DOCUMENTS:
+            self.names.setdefault(self.hashes[-1], name)
 
     def _add(self, role: Role, characters: int, *, first: bool) -> None:
         self.characters += characters
@@ -81,36 +92,40 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Split:
-    """Which documents (block 0), or which blocks of so many characters of them, are held out."""
+    """Which documents are held out, those of low hashes; or which blocks of so many characters of them."""
 
-    held_out: frozenset[str]
     rule: str
+    highest: float = -1.0
+    """The highest hash of a name that is held out."""
+    blocks: frozenset[str] = frozenset()
     block: int = 0
 
     @classmethod
     def of(cls, spool: Spool) -> Split:
         """A tenth by a hash of the names, at least one and never all."""
-        names = set(spool.names)
-        if len(names) >= FEWEST_DOCUMENTS:
-            return cls(_tenth(names), f"{HELD_OUT_SHARE:.0%} of the documents, by a hash of their names")
+        if len(spool.names) >= FEWEST_DOCUMENTS:
+            rule = f"{HELD_OUT_SHARE:.0%} of the documents, by a hash of their names"
+            return cls(rule, _tenth(np.unique(np.frombuffer(spool.hashes, np.float64))))
         block = max(1, spool.characters // BLOCKS)
-        lengths = zip(spool.names, spool.lengths(), strict=True)
+        lengths = zip(map(spool.names.__getitem__, spool.hashes), spool.lengths(), strict=True)
         blocks = {f"{name}#{start // block}" for name, n in lengths for start in range(0, n, block)}
-        held_out = _tenth(blocks)
-        return cls(held_out, f"{len(held_out)} of {len(blocks)} blocks of {block} characters, by a hash", block)
+        highest = _tenth(np.sort([hash_share(name) for name in blocks]))
+        held_out = frozenset(name for name in blocks if hash_share(name) <= highest)
+        rule = f"{len(held_out)} of {len(blocks)} blocks of {block} characters, by a hash"
+        return cls(rule, blocks=held_out, block=block)
 
     def stretches(self, spool: Spool) -> Iterator[Stretch]:
         """The whole spool in order, cut where a segment, a part or a reading block ends."""
         part = 0
         with spool.path.open(encoding="utf-8", newline="") as file:
-            for name, end in zip(spool.names, spool.ends, strict=True):
+            for hashed, end in zip(spool.hashes, spool.ends, strict=True):
                 lengths = spool.parts[part:end]
                 roles = [ROLES[r] for r in spool.roles[part:end]]
                 part = end
                 if self.block:
-                    yield from self._blocks(file, lengths, roles, name)
+                    yield from self._blocks(file, lengths, roles, spool.names[hashed])
                 else:
-                    yield from _whole(file, lengths, roles, name in self.held_out)
+                    yield from _whole(file, lengths, roles, hashed <= self.highest)
 
     def _blocks(self, file: io.TextIOBase, lengths: Sequence[int], roles: list[Role], name: str) -> Iterator[Stretch]:
         """A document cut at every block's end; a new segment begins where the side changes."""
@@ -120,18 +135,17 @@ class Split:
             while length > 0 or begins:
                 room = self.block - position % self.block
                 text = file.read(min(room, length, READ_CHARACTERS))
-                held_out = f"{name}#{position // self.block}" in self.held_out
+                held_out = f"{name}#{position // self.block}" in self.blocks
                 yield Stretch(held_out, held_out is not side, begins, text)
                 side, begins = held_out, None
                 position += len(text)
                 length -= len(text)
 
 
-def _tenth(names: set[str]) -> frozenset[str]:
-    """Those whose hash falls in the first tenth; at least one, and never all."""
-    ordered = sorted(names, key=hash_share)
-    count = sum(map(is_held_out, ordered))
-    return frozenset(ordered[: max(1, min(len(ordered) - 1, count))])
+def _tenth(hashes: npt.NDArray[np.float64]) -> float:
+    """The highest of those that fall in the first tenth, in rising order; at least one, and never all."""
+    count = int(np.searchsorted(hashes, HELD_OUT_SHARE))
+    return float(hashes[max(1, min(len(hashes) - 1, count)) - 1])
 
 
 def _whole(file: io.TextIOBase, lengths: Sequence[int], roles: list[Role], held_out: bool) -> Iterator[Stretch]:

@@ -2,7 +2,7 @@
 
 SentencePiece trains and stores the vocabulary and cuts text into subwords; this module adds the exactness: whatever
 SentencePiece would mangle is spelled in UTF-8 bytes here, and ids become text through a table of bytes of our own.
-It knows nothing of networks, files or tensors.
+It knows nothing of networks or files.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from charrnn.errors import ModelError, UsageError
 
 Kind = Literal["char", "subword"]
+Ids = npt.NDArray[np.int32]
 
 MARKS = ("<document>", "<ask>", "<answer>")
 """Control pieces: no text encodes to them."""
@@ -29,11 +32,12 @@ MOST = 16_000
 """The largest vocabulary chosen unasked."""
 
 _SPACE = "\u2581"  # how SentencePiece writes a space inside a piece
+_TOGETHER = 4096  # characters, about: of more, the sums of logarithms would lose their last digits
 _MODEL_TYPES: dict[object, Kind] = {1: "subword", 4: "char"}  # TrainerSpec.ModelType: UNIGRAM, CHAR
 
-# What SentencePiece cannot take as it stands: its own signs for space, tab and unknown, what ends a C string or a
-# line, and surrogates, which have no UTF-8. These are spelled here: no piece crosses them, a line end least of all.
-_APART = re.compile("([\0\t\n\r\u2581\u2585\ud800-\udfff]+)")
+# What SentencePiece cannot take as it stands: its own signs for space, tab and unknown, what ends a C string or brings
+# a line back, and surrogates, which have no UTF-8. These are spelled here: no piece crosses them.
+_APART = re.compile("([\0\t\r\u2581\u2585\ud800-\udfff]+)")
 
 
 class Tokenizer:
@@ -100,15 +104,23 @@ class Tokenizer:
 
         A lone surrogate, which no file can hold, is taken for U+FFFD.
         """
-        if self.kind == "char":
-            return self._spell(text)
-        ids: list[int] = []
-        for index, part in enumerate(_APART.split(text)):
-            ids += self._spell(part) if index % 2 else self._processor.encode(part)
+        ids: list[int] = self.encode_array(text).tolist()
         return ids
 
-    def _spell(self, text: str) -> list[int]:
-        return list(chain.from_iterable(map(self._spelling.__getitem__, text)))
+    def encode_array(self, text: str) -> Ids:
+        """The same as an array, which of a long text takes less time and room."""
+        if self.kind == "char":
+            return self._spell(text)
+        parts = []
+        for index, part in enumerate(_APART.split(text)):
+            if index % 2:
+                parts.append(self._spell(part))
+            else:
+                parts += [self._processor.encode(x, return_type="numpy") for x in _some_lines(part, _TOGETHER)]
+        return np.concatenate(parts)
+
+    def _spell(self, text: str) -> Ids:
+        return np.fromiter(chain.from_iterable(map(self._spelling.__getitem__, text)), np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of token ids: marks and <unk> are nothing, bytes that are no UTF-8 become U+FFFD."""
@@ -224,9 +236,19 @@ def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
 
 def _alphabet(counts: Counter[str], size: int) -> dict[str, int]:
     """Counts of the characters that get a piece in a vocabulary of at most `size`: the space always, then by count."""
-    frequent = [c for c, count in counts.items() if count >= 2 and c != " " and not _APART.match(c)]
+    frequent = [c for c, count in counts.items() if count >= 2 and c not in " \n" and not _APART.match(c)]
     frequent.sort(key=lambda c: (-counts[c], c))
     return {" ": max(1, counts[" "])} | {c: counts[c] for c in frequent[: size - LEAST]}
+
+
+def _some_lines(text: str, most: int) -> Iterator[str]:
+    """The text, cut at line ends, which are pieces of their own, into as much at a time where there are any."""
+    start = 0
+    while len(text) - start > most:
+        cut = text.rfind("\n", start, start + most) + 1 or text.find("\n", start + most) + 1 or len(text)
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
 
 
 def _lines(sample: Iterable[str], rare: Iterable[str]) -> Iterator[str]:

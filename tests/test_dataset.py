@@ -197,8 +197,27 @@ def test_what_is_longest_unused_goes_where_there_is_too_much(tmp_path, monkeypat
     monkeypatch.setenv("CHARRNN_CACHE_GIB", "much")
     with pytest.raises(UsageError, match="CHARRNN_CACHE_GIB"):
         cache.use(keys[0])
-    assert cache.clear() > 0
+    in_use = open_dataset(keys[0])
+    assert cache.clear() == (0, cache.entries()[0].size)
+    assert texts(in_use, "valid")
+    del in_use
+    assert cache.clear()[0] > 0
     assert cache.entries() == []
+
+
+def test_what_a_killed_process_was_making_is_removed_by_the_next_and_what_another_is_making_is_not(tmp_path):
+    source = folder_of(tmp_path / "a", 30)
+    left, young = (cache.folder() / f"{cache.MAKING}{name}" for name in ("left", "young"))
+    with cache.making() as making:
+        for place in (left, young):
+            place.mkdir()
+        for place in (left, making):
+            os.utime(place, (1, 1))
+        prepare([source], kind="char")
+        assert not left.exists()
+        assert young.exists()
+        assert making.exists()
+    young.rmdir()
 
 
 def test_a_cache_made_to_harm_is_no_more_than_an_empty_one(tmp_path, monkeypatch):

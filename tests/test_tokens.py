@@ -1,15 +1,18 @@
 """Windows: every token of every document once an epoch, in order, with the state's streams side by side."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.tokens import TokenFile, TokenWriter, Windows
+from charrnn.errors import TrainingError
+from charrnn.tokens import MAPPED, SHARD, TokenFile, TokenWriter, Windows
 
 
-def write(folder, documents, vocabulary=100):
-    writer = TokenWriter(folder, "train", vocabulary)
+def write(folder, documents, vocabulary=100, shard=SHARD):
+    writer = TokenWriter(folder, "train", vocabulary, shard)
     for document in documents:
         for part in (document[:2], document[2:]):
             writer.write(part)
@@ -18,14 +21,34 @@ def write(folder, documents, vocabulary=100):
     return TokenFile(folder, "train", vocabulary)
 
 
+@pytest.mark.parametrize("shard", [1, 4, SHARD])
 @pytest.mark.parametrize("vocabulary", [100, 2**16, 2**16 + 1])
-def test_documents_come_back(tmp_path, vocabulary):
+def test_documents_come_back(tmp_path, vocabulary, shard):
     documents = [[0, 5, vocabulary - 1], [0], [0, 1, 2, 3]]
-    tokens = write(tmp_path, documents, vocabulary)
+    tokens = write(tmp_path, documents, vocabulary, shard)
     assert [tokens.document(d).tolist() for d in range(len(tokens))] == documents
     assert tokens.total == 8
     assert tokens.document(2, 1, 3).tolist() == [1, 2]
     assert tokens.document(2, 1, 99).tolist() == [1, 2, 3]
+
+
+def test_a_rank_maps_only_the_shards_that_it_reads_and_not_all_at_once(tmp_path):
+    """The files of the others need not even be there."""
+    tokens = write(tmp_path, [[d % 100] * 10 for d in range(400)], shard=10)
+    assert len(list(tmp_path.glob("train.*.tokens"))) == 401  # the last is empty
+    windows = Windows(tokens, batch=4, window=10, seed=1, rank=1, ranks=4)
+    own = {piece.document for index in range(windows.windows) for piece in windows.pieces(0, index, targets=True)}
+    for d in set(range(400)) - own:
+        (tmp_path / f"train.{d:05}.tokens").unlink()
+    expected = [windows.cut(0, index)[0] for index in range(windows.windows)]
+    assert sum(map(len, expected)) == windows.stretch
+    gone = min(set(range(400)) - own)
+    with pytest.raises(TrainingError, match="was removed while it was read"):
+        tokens.document(gone)
+    whole = write(tmp_path, [[d % 100] * 10 for d in range(400)], shard=10)
+    assert [int(whole.document(d)[0]) for d in range(400)] == [d % 100 for d in range(400)]
+    handles = sum(".tokens" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    assert handles <= 2 * MAPPED + 8
 
 
 documents_strategy = st.lists(st.integers(1, 40), min_size=1, max_size=12).filter(lambda lengths: sum(lengths) >= 2)
@@ -172,12 +195,14 @@ def test_every_epoch_after_the_first_is_spelled_anew(tmp_path):
 def test_ranks_read_what_one_would_read(tmp_path_factory, lengths, ranks, batch, window, shard):
     """Side by side they are the windows of one process; so another number of them goes on with the same text."""
     numbers = iter(range(10_000))
-    tokens = write(tmp_path_factory.mktemp("tokens"), [[next(numbers) for _ in range(n)] for n in lengths], 10_000)
+    documents = [[next(numbers) for _ in range(n)] for n in lengths]
+    tokens = write(tmp_path_factory.mktemp("tokens"), documents, 10_000, shard)
     if tokens.total < 2 * ranks:
         return
-    together = [Windows(tokens, batch=batch * ranks, window=window, seed=7, shard=shard, rank=r, ranks=ranks) for r in
-                range(ranks)]  # fmt: skip
-    alone = Windows(tokens, batch=together[0].streams, window=window, seed=7, shard=shard)
+    together = [
+        Windows(tokens, batch=batch * ranks, window=window, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)
+    ]
+    alone = Windows(tokens, batch=together[0].streams, window=window, seed=7)
     if alone.streams != together[0].streams:  # too short for so many streams
         return
     for index in range(alone.windows):
@@ -194,10 +219,11 @@ def test_of_many_shards_each_rank_reads_its_own_once_in_long_stretches(tmp_path,
     tokens._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     tokens._stops = np.cumsum(lengths)
     size = -(-lengths.sum() // shards)
+    tokens._shards = np.arange(shards) * size // 10 * 10
     read = np.zeros(lengths.sum(), np.int64)
     for now in (ranks, max(1, ranks // 2)):
         for rank in range(now) if now < 100 else (0, 1, now // 2, now - 1):
-            windows = Windows(tokens, batch=1024, window=50, seed=3, shard=int(size), rank=rank, ranks=now)
+            windows = Windows(tokens, batch=1024, window=50, seed=3, rank=rank, ranks=now)
             half = windows.windows // 2
             touched = set()
             for index in range(half) if now == ranks else range(half, windows.windows):
@@ -211,6 +237,6 @@ def test_of_many_shards_each_rank_reads_its_own_once_in_long_stretches(tmp_path,
             break
     assert read.max() == 1
     if ranks < 100:
-        whole = Windows(tokens, batch=1024, window=50, seed=3, shard=int(size), ranks=ranks)
+        whole = Windows(tokens, batch=1024, window=50, seed=3, ranks=ranks)
         expected = whole.streams * (whole.windows // 2) * 50 if ranks == 1 else whole.tokens_per_epoch
         assert read.sum() == pytest.approx(expected, rel=0.02)
