@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Versions known to work together. On Linux it also keeps pip from a newer torch than was tested.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: chat test lint format clean
+.PHONY: chat test lint format audit clean
 
 chat: $(VENV)/installed
 	@$(BIN)/charrnn chat
@@ -22,6 +22,14 @@ lint: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Known faults of the versions that were tested, and of the oldest that are allowed; asks the Python package index.
+audit: $(VENV)/installed-dev
+	@$(PIP) pip-audit
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt
+	@$(BIN)/python -c 'import tomllib; print(*(d.replace(">=", "==") for d in \
+	  tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' > $(VENV)/oldest.txt
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement $(VENV)/oldest.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

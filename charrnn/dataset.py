@@ -20,8 +20,8 @@ from typing import Literal
 
 from charrnn import cache
 from charrnn.corpus import ReadingReport, file_signature, read_corpus
-from charrnn.encoding import encoded, processes_for
 from charrnn.errors import CorpusError
+from charrnn.processes import apart, encoded, processes_for
 from charrnn.spool import Split, Spool, Stretch
 from charrnn.tokenizer import Tokenizer, first_characters, train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter
@@ -31,6 +31,7 @@ SAMPLE_CHARACTERS = 5_000_000
 SUBWORDS_FROM = 200_000  # characters of text
 SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more than characters, and are more
 ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any subword lets a step read more
+LEARNED_APART = 500_000  # characters: from here on learning subwords takes seconds
 PIECE = 4096  # characters of a sample's pieces
 MEASURED = 200_000  # characters, of the trial that finds that length
 CACHE_FORMAT = 6
@@ -103,7 +104,14 @@ def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "su
             text = "".join(first_characters(_spread_sample(split, spool), MEASURED))
             trial = train_tokenizer([text], "subword", size=vocabulary)
             kind = "subword" if len(text) >= SUBWORD_LENGTH * len(trial.encode(text)) else "char"
-    return train_tokenizer(_spread_sample(split, spool), kind, size=vocabulary)
+    sample = _spread_sample(split, spool)
+    if kind == "char" or spool.characters < LEARNED_APART:
+        return train_tokenizer(sample, kind, size=vocabulary)
+    return Tokenizer(apart(_learned, list(sample), vocabulary))
+
+
+def _learned(sample: list[str], vocabulary: int) -> bytes:
+    return train_tokenizer(sample, "subword", size=vocabulary).model
 
 
 def _write_tokens(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def anonymous(pid: int) -> float:
-    """MB of memory of a process and its children that no file backs (RssAnon); mapped pages are the system's to take."""
+    """MB of memory of a process and its children that no file backs (RssAnon); mapped pages do not count."""
     total = 0.0
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,6 +1,6 @@
 """From one megabyte of text to a thousand: what preparing and training cost, and in how much memory.
 
-usage: python tests/bench/scale.py TEXT FOLDER [--megabytes 1 10 100 1000] [--parts prepare,train,ranks]
+usage: python tests/bench/scale.py TEXT FOLDER [--megabytes 1 10 100 1000] [--parts encode,prepare,train,ranks]
 
 TEXT is any reference text (`texts.py` builds some); its lines, repeated and permuted by rule, fill corpora of so many
 megabytes in FOLDER, a document a megabyte. Each figure is of a process of its own, its peak of anonymous memory
@@ -35,15 +35,12 @@ def build(text: Path, folder: Path, megabytes: int) -> Path:
     if place.is_dir():
         return place
     lines = [line for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
+    many = round(1_000_000 / (sum(len(line.encode()) + 1 for line in lines) / len(lines)))
     partly = folder / f"corpus-{megabytes}.part"
     shutil.rmtree(partly, ignore_errors=True)
     partly.mkdir(parents=True)
     for number in range(megabytes):
-        rng, size, chosen = random.Random(number), 0, []
-        while size < 1_000_000:
-            line = rng.choice(lines)
-            chosen.append(line)
-            size += len(line.encode()) + 1
+        chosen = random.Random(number).choices(lines, k=many)
         (partly / f"{number:05}.txt").write_text("\n".join(chosen) + "\n", encoding="utf-8")
     partly.rename(place)
     return place
@@ -84,16 +81,15 @@ prepare([sys.argv[1]], kind="subword", vocabulary=8000, say=lambda line: print(l
 
 def prepared(corpora: dict[int, Path], folder: Path) -> None:
     """The table of preparing, first and again."""
-    rows = [["MB", "seconds", "MB/s", "peak MB", "again, seconds", "peak MB"]]
+    rows = [["MB", "seconds", "MB/s", "of them reading", "peak MB", "again, seconds", "peak MB"]]
     for megabytes, corpus in corpora.items():
         shutil.rmtree(folder / "cache", ignore_errors=True)
         command = [sys.executable, "-c", PREPARE, str(corpus)]
-        seconds, peak, _ = run(command, folder)
+        seconds, peak, lines = run(command, folder)
+        reading = next(second for second, line in lines if line.startswith("read "))
         again, second_peak, _ = run(command, folder)
-        rows.append(
-            [str(megabytes), f"{seconds:.1f}", f"{megabytes / seconds:.2f}", f"{peak:.0f}", f"{again:.1f}",
-             f"{second_peak:.0f}"]
-        )  # fmt: skip
+        figures = f"{seconds:.1f}", f"{megabytes / seconds:.2f}", f"{reading:.1f}", f"{peak:.0f}"
+        rows.append([str(megabytes), *figures, f"{again:.1f}", f"{second_peak:.0f}"])
     show(rows)
 
 
@@ -107,10 +103,82 @@ def trained(corpora: dict[int, Path], folder: Path) -> None:
         run(command, folder)
         _, peak, lines = run(command, folder)
         steps: list[tuple[float, dict[str, Any]]] = [(second, json.loads(line)) for second, line in lines]
-        rates = [record["tokens_per_second"] for _, record in steps if "tokens_per_second" in record]
         first = next(second for second, record in steps if "tokens_per_second" in record)
-        rows.append([str(megabytes), f"{sorted(rates)[len(rates) // 2]:,.0f}", f"{peak:.0f}", f"{first:.1f}"])
+        rows.append([str(megabytes), f"{middle_rate(lines):,.0f}", f"{peak:.0f}", f"{first:.1f}"])
     show(rows)
+
+
+ENCODE = """
+import sys, time
+from collections import deque
+from pathlib import Path
+from charrnn.processes import encoded
+from charrnn.spool import Stretch
+from charrnn.tokenizer import train_tokenizer
+
+if __name__ == "__main__":
+    texts = [path.read_text(encoding="utf-8") for path in sorted(Path(sys.argv[1]).iterdir())[:100]]
+    tokenizer = train_tokenizer(texts[:5], "subword", size=8000)
+    pieces = [text[start : start + 65536] for text in texts for start in range(0, len(text), 65536)]
+    stretches = [Stretch(False, False, None, piece) for piece in pieces]
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    processor = tokenizer._processor
+    ways = {
+        "alone": lambda: [processor.encode(piece, return_type="numpy") for piece in pieces],
+        "lists": lambda: [processor.encode(piece) for piece in pieces],
+        "one": lambda: deque(encoded(stretches, tokenizer, 1), maxlen=0),
+        "two": lambda: deque(encoded(stretches, tokenizer, 2), maxlen=0),
+    }
+    for _ in range(5):
+        for name, way in ways.items():
+            start = time.monotonic()
+            way()
+            print(name, megabytes / (time.monotonic() - start), flush=True)
+"""
+
+
+def encoding(corpora: dict[int, Path], folder: Path) -> None:
+    """The table of text to tokens, of 100 MB at most, by SentencePiece alone, to arrays and to lists, and by one and
+    two processes of ours: medians of five rounds, the processes' start included."""
+    rows = [["MB", "SentencePiece alone, MB/s", "to lists", "one process", "two processes", "one beside alone", "two"]]
+    for megabytes, corpus in corpora.items():
+        rates: dict[str, list[float]] = {}
+        for _, line in run([sys.executable, "-c", ENCODE, str(corpus)], folder)[2]:
+            name, rate = line.split()
+            rates.setdefault(name, []).append(float(rate))
+        alone, lists, one, two = (sorted(rates[name])[2] for name in ("alone", "lists", "one", "two"))
+        figures = f"{alone:.1f}", f"{lists:.1f}", f"{one:.1f}", f"{two:.1f}", f"{one / alone:.2f}", f"{two / alone:.2f}"
+        rows.append([str(min(megabytes, 100)), *figures])
+    show(rows)
+
+
+def ranks(corpora: dict[int, Path], folder: Path) -> None:
+    """The table of two processes with a thread each beside one with two, the same batch together: three rounds."""
+    rows = [["MB", "one rank of two threads, tokens/s", "two ranks of one", "ratio", "ratio of each round"]]
+    corpus = min(corpora)
+    train = ["-m", "charrnn", "train", str(corpora[corpus]), "--minutes", str(MINUTES), "--json"]
+    train += ["--tokenizer", "subword", "--vocabulary", "8000", "--width", "256", "--layers", "2"]
+    train += ["--out", str(folder / "model"), "--overwrite"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    commands = [
+        [sys.executable, *train, "--threads", "2", "--batch", "32"],
+        [*torchrun, "--nproc-per-node", "2", *train, "--threads", "1", "--batch", "16"],
+    ]
+    rates: list[list[float]] = [[], []]
+    for _ in range(3):
+        for found, command in zip(rates, commands, strict=True):
+            found.append(middle_rate(run(command, folder)[2]))
+    one, two = (sorted(found)[1] for found in rates)
+    each = ", ".join(f"{b / a:.2f}" for a, b in zip(*rates, strict=True))
+    rows.append([str(corpus), f"{one:,.0f}", f"{two:,.0f}", f"{two / one:.2f}", each])
+    show(rows)
+
+
+def middle_rate(lines: list[tuple[float, str]]) -> float:
+    """The median of the tokens a second that a training told."""
+    records = [json.loads(line) for _, line in lines]
+    rates = sorted(record["tokens_per_second"] for record in records if "tokens_per_second" in record)
+    return float(rates[len(rates) // 2])
 
 
 def main() -> None:
@@ -118,11 +186,11 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[1, 10, 100, 1000])
-    parser.add_argument("--parts", default="prepare,train")
+    parser.add_argument("--parts", default="encode,prepare,train,ranks")
     given = parser.parse_args()
     corpora = {n: build(given.text, given.folder, n) for n in given.megabytes}
     for part in given.parts.split(","):
-        {"prepare": prepared, "train": trained}[part](corpora, given.folder)
+        {"encode": encoding, "prepare": prepared, "train": trained, "ranks": ranks}[part](corpora, given.folder)
         print()
 
 

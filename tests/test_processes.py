@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from charrnn.dataset import prepare
-from charrnn.encoding import encoded
 from charrnn.errors import CorpusError
+from charrnn.processes import apart, encoded
 from charrnn.spool import Stretch
 from tests.conftest import POEM
 
 PARENT = """
 import sys, time
-from charrnn.encoding import encoded
+from charrnn.processes import apart, encoded
 from charrnn.spool import Stretch
 from charrnn.tokenizer import Tokenizer
 
@@ -39,7 +39,7 @@ def stretches(count: int) -> list[Stretch]:
 
 def test_several_processes_encode_what_one_does_and_a_lost_one_is_told_of(corpus_file, monkeypatch):
     tokenizer = prepare([str(corpus_file)], kind="subword").tokenizer
-    monkeypatch.setattr("charrnn.encoding.TOGETHER", 3000)
+    monkeypatch.setattr("charrnn.processes.TOGETHER", 3000)
     alone = [(s, ids.tolist()) for s, ids in encoded(stretches(120), tokenizer, 1)]
     assert [(s, ids.tolist()) for s, ids in encoded(stretches(120), tokenizer, 2)] == alone
     rest = encoded(stretches(5000), tokenizer, 2)
@@ -47,6 +47,18 @@ def test_several_processes_encode_what_one_does_and_a_lost_one_is_told_of(corpus
     os.kill(next(iter(children(os.getpid()))), signal.SIGKILL)
     with pytest.raises(CorpusError, match="was killed"):
         deque(rest, maxlen=0)
+
+
+def failing(words: str) -> None:
+    raise CorpusError(words)
+
+
+def test_work_apart_returns_or_raises_what_it_would_here_and_a_lost_process_is_told_of():
+    assert apart(sorted, [3, 1, 2]) == [1, 2, 3]
+    with pytest.raises(CorpusError, match="as it is"):
+        apart(failing, "as it is")
+    with pytest.raises(CorpusError, match="was killed"):
+        apart(os._exit, 1)
 
 
 def children(pid: int) -> set[int]:
