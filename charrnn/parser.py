@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 from cyclopts.config import Toml
 
 from charrnn import __version__, commands
-from charrnn.console import hide_dash
+from charrnn.console import hide_dash, restore_dash
 from charrnn.errors import OK, UsageError
 from charrnn.look_command import look
 from charrnn.sweep_command import sweep
@@ -42,6 +42,9 @@ def run(words: Sequence[str]) -> int:
     app.config = _config_file(words)
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        command, extra = words[0], " ".join(map(restore_dash, error.unused_tokens))
+        raise UsageError(f"{command} takes no {extra!r} here; charrnn {command} --help tells what it takes") from error
     except CycloptsError as error:
         raise UsageError(str(error)) from error
     return code if isinstance(code, int) else OK

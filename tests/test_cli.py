@@ -143,7 +143,7 @@ def test_eval_and_info(charrnn, writer, tmp_path):
         (["generate", "--temperature", "hot"], "temperature"),
         (["generate", "--length", "-5"], "length must be 0"),
         (["generate", "--json", "--length", "0"], "--json needs an end"),
-        (["generate", "a", "b"], ""),
+        (["generate", "a", "b"], "generate takes no 'b' here"),
         (["generate", "--nonsense"], "nonsense"),
         (["nonsense"], "nonsense"),
         (["train"], "name what to train on"),
