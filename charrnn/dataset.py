@@ -23,11 +23,12 @@ from charrnn.corpus import ReadingReport, file_signature, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.processes import apart, encoded, processes_for
 from charrnn.spool import Split, Spool, Stretch
-from charrnn.tokenizer import Tokenizer, first_characters, train_tokenizer
+from charrnn.tokenizer import Kind, Tokenizer, first_characters, train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter
 
 LEAST_CHARACTERS = 20
-SAMPLE_CHARACTERS = 5_000_000
+SAMPLED: dict[Kind, int] = {"char": 5_000_000, "subword": 2_000_000}
+"""Characters to learn from. Subwords of twice as many are no better, and take twice as long."""
 SUBWORDS_FROM = 200_000  # characters of text
 SUBWORD_LENGTH = 1.4  # characters, on average: shorter subwords tell no more than characters, and are more
 ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any subword lets a step read more
@@ -82,9 +83,9 @@ class Dataset:
         return TokenFile(self.folder, name, self.tokenizer.size, turns=turns)
 
 
-def _spread_sample(split: Split, spool: Spool) -> Iterator[str]:
+def _spread_sample(split: Split, spool: Spool, kind: Kind) -> Iterator[str]:
     """Training text, every k-th piece of it when the corpus is large."""
-    every = max(1, -(-spool.characters // SAMPLE_CHARACTERS))
+    every = max(1, -(-spool.characters // SAMPLED[kind]))
     kept = 0
     for stretch in split.stretches(spool):
         if stretch.held_out:
@@ -101,10 +102,10 @@ def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "su
     if kind == "auto":
         kind = "subword" if spool.characters >= ALWAYS_FROM else "char"
         if SUBWORDS_FROM <= spool.characters < ALWAYS_FROM:
-            text = "".join(first_characters(_spread_sample(split, spool), MEASURED))
+            text = "".join(first_characters(_spread_sample(split, spool, kind), MEASURED))
             trial = train_tokenizer([text], "subword", size=vocabulary)
             kind = "subword" if len(text) >= SUBWORD_LENGTH * len(trial.encode(text)) else "char"
-    sample = _spread_sample(split, spool)
+    sample = _spread_sample(split, spool, kind)
     if kind == "char" or spool.characters < LEARNED_APART:
         return train_tokenizer(sample, kind, size=vocabulary)
     return Tokenizer(apart(_learned, list(sample), vocabulary))

@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
-        command, extra = words[0], " ".join(map(restore_dash, error.unused_tokens))
+        command, extra = words[0], " ".join(map(restore_dash, error.unused_tokens or []))
         raise UsageError(f"{command} takes no {extra!r} here; charrnn {command} --help tells what it takes") from error
     except CycloptsError as error:
         raise UsageError(str(error)) from error

@@ -7,9 +7,10 @@ clock or from disk is found by the first and told to the others, so that all of 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from charrnn.config import RANKS, RESTARTS
 from charrnn.errors import TrainingError
 
 T = TypeVar("T")
+MACHINES = "GROUP_WORLD_SIZE"  # as torchrun sets it
+FOUND = "found"
+LOOKING = 0.2  # seconds between two looks whether another has done its part
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Ranks:
     count: int = 1
     local: int = 0
     """Its number on this machine."""
+    store: Any = None
+    """What all of them can read, torch's: who waits for another there may wait for hours."""
 
     @classmethod
     def join(cls) -> Ranks:
@@ -37,17 +43,17 @@ class Ranks:
         count = int(os.environ.get(RANKS, "1"))
         if count == 1:
             return cls()
-        ranks = cls(int(os.environ["RANK"]), count, int(os.environ["LOCAL_RANK"]))
+        own, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
         cuda = torch.cuda.is_available()
         if cuda:
-            torch.cuda.set_device(ranks.local)
+            torch.cuda.set_device(local)
+        # torchrun's own store outlives a restart, and what stands in it would lead to processes that are gone.
+        store, rank, world = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+        store = dist.PrefixStore(f"attempt {os.environ.get(RESTARTS, '0')}", store)  # type: ignore[attr-defined]
         if not dist.is_initialized():
-            # torchrun's own store outlives a restart, and what stands in it would lead to processes that are gone.
-            store, rank, world = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
-            store = dist.PrefixStore(f"attempt {os.environ.get(RESTARTS, '0')}", store)  # type: ignore[attr-defined]
             backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world)
-        return ranks
+        return cls(own, count, local, store)
 
     @property
     def first(self) -> bool:
@@ -75,10 +81,17 @@ class Ranks:
         return self.share(lambda: value)
 
     def one_by_one(self, find: Callable[[], T]) -> T:
-        """What each finds, the first of a machine before the others, which may find it in a cache then."""
+        """What each finds, the first of a machine before the others, which may find it in a cache then.
+
+        That may take longer than torch lets processes wait for one another; so they look whether it is there.
+        """
         if self.local == 0:
             found = find()
-        self.wait()
+        if self.count > 1:
+            firsts = self.store.add(FOUND, int(self.local == 0))
+            while firsts < int(os.environ.get(MACHINES, "1")):
+                time.sleep(LOOKING)
+                firsts = self.store.add(FOUND, 0)
         if self.local:
             found = find()
         self.wait()
