@@ -88,6 +88,9 @@ def making() -> Iterator[Path]:
         handle = _locked(Path(temporary), shared=True)
         try:
             yield Path(temporary)
+        except OSError as error:
+            error.filename = error.filename or str(folder())  # a full disk does not say which
+            raise
         finally:
             if handle is not None:
                 os.close(handle)

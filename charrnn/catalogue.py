@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import ModelError
-from charrnn.paths import CONFIG, METRICS, MODELS, pretrained, readable, user_models
+from charrnn.paths import CONFIG, METRICS, MODELS, named, pretrained, readable, user_models
 
 FORMAT = 1
-LARGEST_CONFIG = 4 << 20
+LARGEST_CONFIG, LARGEST_METRICS = 4 << 20, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ def read_info(path: Path) -> dict[str, Any]:
     """`config.json` of a model folder as a dictionary, its format checked. ModelError if it is not one."""
     file = (readable(path) or path) / CONFIG
     try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for, a device read for ever
+            raise ModelError(f"{file}: no regular file")
         if file.stat().st_size > LARGEST_CONFIG:
             raise ModelError(f"{file}: too large to be a model's config")
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -88,14 +90,15 @@ def find_models() -> list[ModelEntry]:
         with contextlib.suppress(OSError):
             for path in folder.iterdir():
                 with contextlib.suppress(OSError):  # of one that is being saved just now, or is not ours to read
-                    if not path.name.startswith("."):
-                        changed[path] = (path / CONFIG).stat().st_mtime
+                    if whose := named(path):
+                        changed[whose] = (path / CONFIG).stat().st_mtime
         found += sorted(changed, key=lambda path: -changed[path])
     return [model for path in found if (model := describe(path)) is not None]
 
 
 def describe(path: Path) -> ModelEntry | None:
     """A model folder, if it is one."""
+    folder = readable(path) or path
     try:
         info = read_info(path)
         model, corpus, held_out = info["model"], info["corpus"], info["held_out"]
@@ -110,17 +113,17 @@ def describe(path: Path) -> ModelEntry | None:
             can_chat=info.get("has_dialogue") is True,
             bits=None if held_out is None else float(held_out["bits_per_character"]),
             bits_with_memory=None if memory is None else float(memory["bits_per_character"]),
-            size=sum(file.stat().st_size for file in path.iterdir()),
+            size=sum(file.stat().st_size for file in folder.iterdir()),
             steps=int(info["steps"]),
             training=info.get("status") == "training",
-            curve=tuple(_measured(path / METRICS)),
+            curve=tuple(_measured(folder / METRICS)),
         )
     except (ModelError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, OSError):
         return None
 
 
 def _measured(file: Path) -> Iterator[Measured]:
-    if not file.is_file():
+    if not file.is_file() or file.stat().st_size > LARGEST_METRICS:
         return
     for line in file.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)

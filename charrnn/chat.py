@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 UNDONE = 100  # turns that can be taken back
 LONGEST_ANSWER = 2000  # characters; one that goes round in circles does not end by itself
 DRAFTS = 8  # beginnings of an answer, of which the one that tells most of its question is kept
+MOST_DRAFTS = 256
 
 
 class ChatSession:
@@ -38,6 +39,8 @@ class ChatSession:
     """
 
     def __init__(self, model: LanguageModel, sampling: SamplingConfig, drafts: int = DRAFTS) -> None:
+        if not 1 <= drafts <= MOST_DRAFTS:
+            raise UsageError(f"drafts must be between 1 and {MOST_DRAFTS}, not {drafts}")
         self.title = model.name
         self.can_chat = model.has_dialogue
         self.has_memory = model.has_memory
@@ -108,6 +111,8 @@ class ChatSession:
             turn.before = None
             for answer in (turn, *turn.others):
                 answer.after = None  # of another session, of another model perhaps
+                if max(answer.tokens, default=0) >= self._model.config.vocabulary:
+                    answer.model = ""  # whatever it says, this one did not write it
             readable = self.can_chat or turn.mode == "continue"
             if readable and (number >= len(turns) - UNDONE or not self._forgets(turn.mode)):
                 stream = self._stream(turn.mode)
@@ -149,12 +154,18 @@ class ChatSession:
             raise UsageError("this answer was given too long ago")
         if not 0 <= number < len(turn.tokens):
             raise UsageError(f"the answer has {len(turn.tokens)} tokens, not {number + 1}")
+
+        def barred(at: int) -> Set[int]:
+            return self._barred(turn.mode) | (self._stops(turn.mode) if at == 0 else set())
+
+        if turn.tokens[number] in barred(number):
+            raise UsageError("this answer is damaged: it holds what is never written")
         if self._reread is None or self._reread.turn is not turn:
             self._reread = Reread(
                 self._model,
                 turn,
                 lambda stream: self._read_prompt(stream, turn.mode, turn.prompt),
-                lambda at: self._barred(turn.mode) | (self._stops(turn.mode) if at == 0 else set()),
+                barred,
             )
         return self._reread.look_at(number, stop)
 

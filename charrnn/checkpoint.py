@@ -43,6 +43,10 @@ TOKENIZER = "tokenizer.model"
 CARD = "README.md"
 STATE_TENSORS = "training_state.safetensors"
 SCALE = ".scale"
+# What safetensors raises for files that are none, the last three for types that numpy does not know.
+UNREADABLE = (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError)
+LARGEST = 1e9  # of a weight: with larger ones its sums may be no numbers
+TRIES = 20  # of reading while saves replace what is read
 SLACK = 1 << 20  # of a weights file for its header
 LARGEST_MEMORY = (64 << 20) + SLACK
 SORTED_WHEN_READ = 2_000_000  # tokens: in about a second
@@ -192,8 +196,34 @@ def _folder(path: Path) -> Path:
     return readable(path) or path
 
 
-def read_model(path: Path) -> StoredModel:
-    """A model folder, checked against its hashes, the weights as float32. ModelError says what is wrong."""
+def read_model(path: Path, tries: int = TRIES) -> StoredModel:
+    """A model folder, checked against its hashes, the weights as float32. ModelError says what is wrong.
+
+    It is read once more where a save took its place meanwhile, as half of the files would be of the old folder.
+    """
+    before = _identity(path)
+    try:
+        stored = _read_model(path)
+    except ModelError:
+        if tries == 1 or _identity(path) == before:
+            raise
+    else:
+        if tries == 1 or _identity(path) == before:
+            return stored
+    return read_model(path, tries - 1)
+
+
+def _identity(path: Path) -> tuple[Path, int, int] | None:
+    """Which folder stands there."""
+    folder = _folder(path)
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return folder, found.st_ino, found.st_mtime_ns
+
+
+def _read_model(path: Path) -> StoredModel:
     info = read_info(path)
     folder = _folder(path)
     try:
@@ -215,8 +245,8 @@ def _checked(file: Path, info: Mapping[str, Any], *, most: int, keep: bool = Tru
     hashes = info.get("sha256")
     wanted = hashes.get(file.name) if isinstance(hashes, dict) else None
     try:
-        if not file.is_file() or file.stat().st_size > most:
-            raise ModelError(f"{file}: missing, or larger than the model it belongs to")
+        if not file.is_file() or not 0 < file.stat().st_size <= most:
+            raise ModelError(f"{file}: missing, empty, or larger than the model it belongs to")
         if not keep:
             with file.open("rb") as stream:
                 found, data = hashlib.file_digest(stream, "sha256").hexdigest(), b""
@@ -247,7 +277,7 @@ def _read_memory(file: Path, vocabulary: int) -> Memory:
         else:
             _check_numbers(file, "positions", positions, len(tokens), len(tokens), (np.uint32,))
         return Memory(NGrams(tokens, positions, vocabulary), Gate(**parts))
-    except (SafetensorError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"{file}: damaged ({first_line(error)})") from None
 
 
@@ -281,8 +311,8 @@ def _read_weights(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
                 if not fits:
                     raise ModelError(f"{file}: tensor {name} has another shape or type than the architecture")
                 weights[name] = _unpacked(tensors.get_tensor(name), scale)
-                if not np.isfinite(weights[name]).all():
-                    raise ModelError(f"{file}: tensor {name} holds values that are not numbers")
-    except (SafetensorError, OSError, ValueError) as error:
+                if not -LARGEST < weights[name].min(initial=0) <= weights[name].max(initial=0) < LARGEST:
+                    raise ModelError(f"{file}: tensor {name} holds values that are no numbers, or no network's")
+    except UNREADABLE as error:
         raise ModelError(f"{file}: damaged ({first_line(error)})") from None
     return weights

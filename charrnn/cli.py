@@ -10,6 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from charrnn.errors import FAILED, INTERRUPTED, OK, WRONG_CALL, CharRNNError, UsageError
+from charrnn.plain import one_line
+
+LONGEST = 1000  # characters of a line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +61,8 @@ def _fail(error: Exception, code: int, debug: bool, cause: BaseException | None 
         import traceback
 
         traceback.print_exception(cause or error)
-    line = " ".join(str(error).split())
+    line = one_line(str(error))
+    if len(line) > LONGEST:  # what was typed, or a name, may be of any length
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     print(f"charrnn: {line}", file=sys.stderr)
     return code

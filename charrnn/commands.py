@@ -5,6 +5,7 @@ Figures go to standard output, talk to standard error.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
 from charrnn.options import MEMORY, Flat, Json, MemoryToo, ModelName
-from charrnn.plain import plain
+from charrnn.plain import one_line, plain
 
 
 def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
@@ -155,7 +156,7 @@ def evaluate(
         "tokens": score.tokens,
     }
     if as_json:
-        print_json({**figures, "model": language_model.name})
+        print_json({**{n: v if math.isfinite(v) else None for n, v in figures.items()}, "model": language_model.name})
     else:
         for name, value in figures.items():
             print(f"{name.replace('_', ' '):<22}{value:,.4f}" if isinstance(value, float) else f"{name:<22}{value:,}")
@@ -172,7 +173,8 @@ def info(*, model: ModelName = None, as_json: Json = False) -> int:
     """
     from charrnn.card import card_rows
     from charrnn.checkpoint import file_hashes, read_model
-    from charrnn.paths import find_model
+    from charrnn.errors import CharRNNError, ModelError
+    from charrnn.paths import CONFIG, find_model
 
     stored = read_model(find_model(model))
     hashes = file_hashes(stored.path)
@@ -180,9 +182,13 @@ def info(*, model: ModelName = None, as_json: Json = False) -> int:
         print_json({**stored.info, "path": str(stored.path), "files": hashes})
         return OK
     parameters = sum(w.size for w in stored.weights.values())
-    rows = [("model", str(stored.path)), ("parameters", f"{parameters:,}"), *card_rows(stored.info)]
+    try:
+        known = card_rows(stored.info)
+    except (KeyError, TypeError, ValueError, AttributeError, CharRNNError) as error:
+        raise ModelError(f"{stored.path}: {CONFIG} does not say what it should of the model ({error!r})") from None
+    rows = [("model", str(stored.path)), ("parameters", f"{parameters:,}"), *known]
     for name, value in [*rows, *(("sha256 " + name, digest) for name, digest in hashes.items())]:
-        print(f"{name:<28}{value}")
+        print(f"{one_line(name):<28}{one_line(value)}")
     return OK
 
 
@@ -308,6 +314,9 @@ def cache(*, clear: bool = False, as_json: Json = False) -> int:
 
     if clear:
         removed, left = kept.clear()
+        if as_json:
+            print_json({"folder": str(kept.folder()), "removed": removed, "left": left})
+            return OK
         in_use = f"; {left / 2**20:,.1f} MiB are in use" if left else ""
         print(f"removed {removed / 2**20:,.1f} MiB from {kept.folder()}{in_use}")
         return OK

@@ -6,8 +6,10 @@ Frozen dataclasses of the standard library. Impossible combinations are refused 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from charrnn.errors import UsageError
 
@@ -15,6 +17,25 @@ from charrnn.errors import UsageError
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UsageError(message)
+
+
+@cache
+def _kinds(settings: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """Of each setting the words that it may be, or the types."""
+    hints = get_type_hints(settings)
+    found = [(field.name, get_args(hints[field.name]) or (hints[field.name],)) for field in fields(settings)]
+    return [(name, (*kinds, int) if float in kinds else kinds) for name, kinds in found]
+
+
+def require_kinds(settings: Any) -> None:
+    """Settings are also read from files that others made, where anything may stand."""
+    kind: Any = type(settings)
+    for name, kinds in _kinds(kind):
+        value = getattr(settings, name)
+        if type(value) not in kinds and value not in kinds:  # the second is for words
+            numbers = {int: Integral, float: Real}.get(kinds[0])  # numpy's, too
+            fits = numbers is not None and isinstance(value, numbers) and not isinstance(value, bool)
+            _require(fits, f"{name.replace('_', '-')} cannot be {str(value)[:40]!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +69,7 @@ class Architecture:
     """The least of layers and width."""
 
     def __post_init__(self) -> None:
+        require_kinds(self)
         least = self.least
         _require(least <= self.layers <= 64, f"layers must be between {least} and 64, not {self.layers}")
         _require(least <= self.width <= 16384, f"width must be between {least} and 16384, not {self.width}")
@@ -111,13 +133,14 @@ class SamplingConfig:
     """Same seed, same text, on the same machine and version; none draws a new one."""
 
     def __post_init__(self) -> None:
+        require_kinds(self)
         _require(0 <= self.temperature <= 100, f"temperature must be between 0 and 100, not {self.temperature}")
         _require(self.top_k >= 0, f"top-k must be 0 (off) or more, not {self.top_k}")
         _require(0 < self.top_p <= 1, f"top-p must be above 0 and at most 1, not {self.top_p}")
         _require(0 <= self.min_p <= 1, f"min-p must be between 0 and 1, not {self.min_p}")
         _require(
-            self.repetition_penalty > 0 and math.isfinite(self.repetition_penalty),
-            f"repetition-penalty must be above 0, not {self.repetition_penalty}",
+            0.001 <= self.repetition_penalty <= 1000,
+            f"repetition-penalty must be between 0.001 and 1000, not {self.repetition_penalty}",
         )
         _require(self.repetition_window >= 0, f"repetition-window must be 0 or more, not {self.repetition_window}")
         _require(self.seed is None or 0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
@@ -210,9 +233,12 @@ class TrainingConfig(Architecture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.vocabulary >= 0, f"vocabulary must be 0 (chosen from the corpus) or more, not {self.vocabulary}")
+        _require(
+            0 <= self.vocabulary <= 2**20,
+            f"vocabulary must be between 0 (chosen from the corpus) and {2**20}, not {self.vocabulary}",
+        )
         _require(0 < self.minutes <= 1e6, f"minutes must be above 0, not {self.minutes}")
-        _require(self.steps >= 0, f"steps must be 0 (off) or more, not {self.steps}")
+        _require(0 <= self.steps <= 10**12, f"steps must be 0 (off) or more, not {self.steps}")
         _require(0 <= self.epochs <= 1e9, f"epochs must be 0 (off) or more, not {self.epochs}")
         _require(not (self.steps and self.epochs), "give steps or epochs, not both")
         _require(0 <= self.batch <= 65536, f"batch must be between 0 (chosen) and 65536, not {self.batch}")
@@ -237,8 +263,8 @@ class TrainingConfig(Architecture):
         _require(0 <= self.warmup < 1, f"warmup must be at least 0 and below 1, not {self.warmup}")
         _require(0 <= self.decay <= 1, f"decay must be between 0 and 1, not {self.decay}")
         _require(self.clip >= 0, f"clip must be 0 (off) or more, not {self.clip}")
-        _require(self.aside >= 0, f"aside must be 0 (none) or more, not {self.aside}")
-        _require(self.patience >= 0, f"patience must be 0 (off) or more, not {self.patience}")
+        _require(0 <= self.aside <= 10**12, f"aside must be 0 (none) or more, not {self.aside}")
+        _require(0 <= self.patience <= 10**12, f"patience must be 0 (off) or more, not {self.patience}")
         _require(0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
         _require(0 <= self.threads <= 1024, f"threads must be between 0 (automatic) and 1024, not {self.threads}")
 

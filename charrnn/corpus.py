@@ -236,6 +236,8 @@ def _parse(text: str, where: str) -> Any:
         raise CorpusError(f"{where}: no JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise CorpusError(f"{where}: no record of text: its JSON is nested too deep") from error
+    except ValueError as error:
+        raise CorpusError(f"{where}: no record of text: a number in it has too many digits") from error
 
 
 def _record_documents(record: Any, name: str, where: str) -> Iterator[Document]:

@@ -5,7 +5,8 @@
     answers         to a turn: text, tokens with how each was drawn, and what an exact replay needs; one of them stands
     found           full-text index of prompts and answers by pairs of characters: see `search`
 
-Every connection belongs to the thread that opened it. WAL lets one process read while another writes.
+Every connection belongs to the thread that opened it. WAL lets one process read while another writes. Only the owner
+may read the file, and what is deleted is overwritten.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import TextIO
 
 from charrnn.errors import HistoryError
+from charrnn.paths import private
+from charrnn.plain import one_line
 
 WAIT = 5.0  # seconds for another process that writes
 
@@ -66,6 +69,7 @@ class Database:
         self._claim: TextIO | None = None
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
+            private(path)
             try:
                 self._open()
             except sqlite3.OperationalError:
@@ -74,6 +78,7 @@ class Database:
                 if not first:
                     raise
                 self._set_aside()
+                private(path)
                 self._open()
 
     def close(self) -> None:
@@ -107,16 +112,24 @@ class Database:
                 )
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = NORMAL")
+            self._base.execute("PRAGMA secure_delete = ON")
             self._base.execute("PRAGMA foreign_keys = ON")
             if self._first and self._base.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("its pages do not fit together")
             if version < len(MIGRATIONS):  # else a reader need not wait for who writes
                 self._migrate(len(MIGRATIONS))
             if self._first:
+                self._check_types()
                 self._mend()
         except BaseException:
             self._base.close()
             raise
+
+    def _check_types(self) -> None:
+        """That the tables are ours, in which SQLite has seen to it that a text is a text."""
+        strict = "SELECT count(*) FROM pragma_table_list WHERE name IN ('conversations', 'turns', 'answers') AND strict"
+        if self._base.execute(strict).fetchone()[0] != 3:
+            raise sqlite3.DatabaseError("its tables are not ours")
 
     def _mend(self) -> None:
         """What a process that was killed has left undone."""
@@ -142,7 +155,8 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise HistoryError(f"{self.path}: conversations cannot be saved or read ({error})") from error
+            why = one_line(str(error))[:200]  # SQLite shows a text that is none
+            raise HistoryError(f"{self.path}: conversations cannot be saved or read ({why})") from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

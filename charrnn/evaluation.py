@@ -55,8 +55,9 @@ class TextScore:
 
     @property
     def perplexity(self) -> float:
-        """2^(bits / tokens)."""
-        return float(2 ** (self.bits / self.tokens)) if self.tokens else math.nan
+        """2^(bits / tokens); infinity, where a broken model gives a figure beyond all numbers."""
+        bits = self.bits / self.tokens if self.tokens else math.nan
+        return float(2**bits) if bits < 1000 else bits * math.inf
 
 
 @dataclass(frozen=True)

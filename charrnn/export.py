@@ -10,6 +10,8 @@ from pathlib import Path
 
 from charrnn.errors import HistoryError
 from charrnn.history import Conversations, record_of
+from charrnn.paths import private
+from charrnn.plain import encodable
 from charrnn.turns import Turn
 
 LONGEST_NAME = 40
@@ -50,12 +52,12 @@ def write_texts(folder: Path, title: str, texts: Mapping[str, str]) -> list[Path
 
     Raises HistoryError when they cannot be written.
     """
-    stem = re.sub(r'[\\/:*?"<>|\s\x00-\x1f]+', "-", title)[:LONGEST_NAME].strip("-.") or "charrnn"
+    stem = re.sub(r'[\\/:*?"<>|\s\x00-\x1f]+', "-", encodable(title))[:LONGEST_NAME].strip("-.") or "charrnn"
     try:
         names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
         free = next(name for name in names if not any((folder / f"{name}{ending}").exists() for ending in texts))
         for ending, text in texts.items():
-            (folder / f"{free}{ending}").write_text(text, encoding="utf-8", errors="replace", newline="")
+            private(folder / f"{free}{ending}").write_text(text, encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise HistoryError(f"{folder / stem}: cannot be written ({error.strerror})") from None
     return [folder / f"{free}{ending}" for ending in texts]
@@ -102,6 +104,6 @@ def keep_copy(file: Path, text: str) -> None:
     """What was copied, for terminals without a clipboard. HistoryError when it cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        private(file).write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise HistoryError(f"{file}: cannot be written ({error.strerror})") from None

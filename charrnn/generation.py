@@ -6,6 +6,7 @@ Works on one stream of one model. It knows tokens, states and sampling, and noth
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from safetensors.numpy import load, save
 
 from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Engine, Ids, State
+from charrnn.errors import ModelError
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
 from charrnn.prospects import Look, Prospects
@@ -26,6 +28,7 @@ from charrnn.tokenizer import IncrementalDecoder, Tokenizer
 
 READ_POSITIONS = 512  # of a prompt at once
 BEGINNING = 18  # tokens of a draft: what an answer is about is said by then
+LARGEST = 1e9  # of a number of a state, of one that was saved
 NEW_DOCUMENT = "\n\n"  # how the document mark shows in a continuation
 
 
@@ -118,7 +121,7 @@ class Stream:
             return None
         ours = self._stepper.state(), self._h
         for own, given in zip(ours, (state, h), strict=True):
-            if given.shape != own.shape or given.dtype != own.dtype or not np.isfinite(given).all():
+            if given.shape != own.shape or given.dtype != own.dtype or not (np.abs(given) < LARGEST).all():
                 return None
         if history.ndim != 1 or history.dtype != np.int32 or len(history) == 0:
             return None
@@ -165,7 +168,12 @@ class Stream:
         return Prospects(logits, self._history.read(), share)
 
     def _with_memory(self, logits: Array, drafted: Sequence[Sequence[int]]) -> Array:
-        """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say."""
+        """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say.
+
+        ModelError where the network computes no numbers, as one that is damaged or made to harm may.
+        """
+        if not math.isfinite(float(logits.max())):
+            raise ModelError("this model computes what are no numbers: it is damaged; get it anew or train it again")
         if self.memory is None:
             return logits
         before = self._history.tokens()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import sqlite3
 import time
 from array import array
 from collections.abc import Sequence
@@ -12,12 +15,20 @@ from typing import Any
 from charrnn.config import SamplingConfig
 from charrnn.database import Database
 from charrnn.errors import CharRNNError, HistoryError
-from charrnn.plain import encodable
+from charrnn.plain import encodable, one_line
 from charrnn.search import pairs, query, snippet
 from charrnn.turns import Change, Turn
 
+YEAR_3000 = 32_503_680_000  # seconds
 LONGEST_TITLE = 40  # characters, of a title taken from the first prompt
 COLUMNS = "text, tokens, uniforms, surprises, lengths, record, place"  # of an answer
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("drafts", "given", "characters", "at"), int),
+    **dict.fromkeys(("began", "bits", "seconds"), float),
+    **dict.fromkeys(("stopped", "remembers"), bool),
+    **{"model": str, "changes": list, "sampling": SamplingConfig},
+}
+"""What stands in the record of an answer, and in its changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,15 @@ class ConversationEntry:
 
 class Conversations(Database):
     """The conversations of a database file: see `database.Database`."""
+
+    _deleted = False
+
+    def close(self) -> None:
+        """Give the file back; the index, which takes long, is rid of what was deleted only now."""
+        if self._deleted:
+            with contextlib.suppress(sqlite3.Error):
+                self._base.execute("INSERT INTO found (found) VALUES ('optimize')")
+        super().close()
 
     # Saving ----------------------------------------------------------------------------------------------------------
 
@@ -123,7 +143,7 @@ class Conversations(Database):
         with self._explained():
             rows = self._base.execute(order, (*values, most, first)).fetchall()
             found = self._snippets([row[0] for row in rows], words)
-        return [ConversationEntry(n, title, changed, turns, found.get(n, "")) for n, title, changed, turns in rows]
+        return [ConversationEntry(n, title, _time(at), turns, found.get(n, "")) for n, title, at, turns in rows]
 
     def _snippets(self, conversations: Sequence[int], words: str) -> dict[int, str]:
         """Of each conversation, what stands around the words where they stand first."""
@@ -162,8 +182,9 @@ class Conversations(Database):
             saved = found.setdefault(turn, SavedTurn(turn, {}, 0))
             try:
                 saved.answers[number] = _answer(mode, prompt, *answer)
-            except (ValueError, TypeError, KeyError, CharRNNError) as error:
-                raise HistoryError(f"{self.path}: answer {number} is damaged ({error})") from None
+            except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, CharRNNError) as error:
+                why = one_line(str(error) or type(error).__name__)[:200]
+                raise HistoryError(f"{self.path}: answer {number} is damaged ({why})") from None
             if number == stands or not saved.stands:
                 saved.stands = number
         for saved in found.values():
@@ -196,6 +217,7 @@ class Conversations(Database):
             self._base.execute("INSERT INTO found (found, rowid, pairs) VALUES ('delete', ?, ?)", (number, held))
 
     def _forget(self, which: str, value: int) -> None:
+        self._deleted = True
         rows = self._base.execute(
             "SELECT a.id, t.prompt, a.text, a.indexed FROM answers AS a JOIN turns AS t ON t.id = a.turn "
             f"WHERE a.{which}",
@@ -272,10 +294,33 @@ def _answer(
     place: bytes | None,
 ) -> Turn:
     known = json.loads(record)
-    known["changes"] = [
-        Change(**{**change, "sampling": SamplingConfig(**change["sampling"])}) for change in known["changes"]
-    ]
+    known["changes"] = [_change(change) for change in known["changes"]]
+    for name, value in known.items():
+        known[name] = _of_kind(name, value, KINDS[name])
     turn = Turn("chat" if mode == "chat" else "continue", prompt, **known, tokens=array("I", tokens), place=place)
     turn.uniforms, turn.surprises, turn.lengths = array("d", uniforms), array("f", surprises), array("H", lengths)
+    if not turn.changes or turn.changes[0].at != 0 or not 0 <= turn.given <= len(turn.uniforms):
+        raise ValueError("its beginning is lost")
     turn.write(text)
     return turn
+
+
+def _change(record: dict[str, Any]) -> Change:
+    change = Change(**{**record, "sampling": SamplingConfig(**record["sampling"])})
+    for name, value in change._asdict().items():
+        _of_kind(name, value, KINDS[name])
+    return change
+
+
+def _of_kind(name: str, value: Any, kind: Any) -> Any:
+    """A value of a record, of its kind: anything may stand in JSON. ValueError where another does."""
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (name in ("began", "seconds") and not math.isfinite(value)):
+        raise ValueError(f"its {name} is {str(value)[:40]!r}")
+    return value
+
+
+def _time(seconds: float) -> float:
+    """A time that a calendar has, or else its first."""
+    return seconds if 0 <= seconds < YEAR_3000 else 0.0

@@ -124,6 +124,8 @@ class Learner:
 
     def go_on(self, progress: Progress, tensors: bytes) -> None:
         """As it was when `training_state.capture` made these tensors."""
+        if progress.index >= self.windows.windows:
+            raise ValueError("it stands beyond the end of the text")
         seed = hash_of(self.config.seed, self.ranks.rank, progress.step)
         own = self.windows.own
         self.progress = progress

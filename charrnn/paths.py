@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from charrnn.errors import ModelError
+from charrnn.errors import ModelError, TrainingError
 
 MODELS = Path("models")
 """Where `charrnn train` writes, under the folder that it is started in."""
@@ -19,6 +23,18 @@ def pretrained() -> Path:
     return Path(__file__).parent / "pretrained"
 
 
+def private(path: Path) -> Path:
+    """The file, which only its owner may read from here on; it is made where there is none.
+
+    One that is there is not opened: closing it would take from this process the locks that SQLite has on it.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with contextlib.suppress(OSError):  # of a file system without rights, or of another's file
+        path.chmod(0o600)
+    return path
+
+
 def sibling(path: Path, ending: str) -> Path:
     """The hidden folder beside a model folder that a save goes through."""
     path = path.absolute()
@@ -27,10 +43,71 @@ def sibling(path: Path, ending: str) -> Path:
 
 def readable(path: Path) -> Path | None:
     """The model folder, or what a save killed between its two renames left of it."""
-    for place in (path, sibling(path, "previous")):
+    for place in (path, sibling(path, "previous"), path):  # a save may have ended in between
         if (place / CONFIG).is_file():
             return place
     return None
+
+
+def named(folder: Path) -> Path | None:
+    """The path of the model in a folder, also in one that a killed save had set aside; none of other hidden ones."""
+    name = folder.name
+    if name.endswith(".previous"):
+        name = name.removeprefix(".").removesuffix(".previous")
+    return None if name.startswith(".") else folder.with_name(name)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keep other trainings away from a model folder, by a hidden file beside it; the system unlocks it where a process
+    dies. Who only reads need not ask.
+
+    Raises TrainingError where another one has it, and ModelError where nothing can be written.
+    """
+    lock = sibling(path, "lock")
+    made = [folder for folder in lock.parents if not folder.exists()]
+    try:
+        file = _locked(lock)
+    except BlockingIOError:
+        raise TrainingError(
+            f"{path}: another training saves there just now; wait for its end, or give another --out"
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"{path}: nothing can be saved there ({error.strerror or error}): "
+            "free some room or mend the folder's rights"
+        ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        file.close()
+        for folder in made:  # of a run that saved nothing
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _locked(lock: Path) -> TextIO:
+    """The file, locked. BlockingIOError where another process has locked it."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+        try:
+            if os.name != "nt":
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            file.close()
+            raise
+        except OSError:  # a file system that knows no locks
+            return file
+        file.close()  # of one who has just ended, and took it away
 
 
 def find_model(name: str | os.PathLike[str] | None) -> Path:
@@ -80,13 +157,13 @@ def user_models() -> Path:
     return user_data() / "models"
 
 
-def new_model_path(sources: tuple[str, ...]) -> Path:
-    """models/NAME after the first source, with the next free number if it is taken."""
+def new_model_paths(sources: tuple[str, ...]) -> Iterator[Path]:
+    """models/NAME after the first source, and the same with numbers, as far as they are free."""
     base = _base_name(sources)
-    path, number = MODELS / base, 2
-    while path.exists() or sibling(path, "previous").exists():
-        path, number = MODELS / f"{base}-{number}", number + 1
-    return path
+    for number in itertools.count(1):
+        path = MODELS / (base if number == 1 else f"{base}-{number}")
+        if not (path.exists() or sibling(path, "previous").exists()):
+            yield path
 
 
 def newest_unfinished(sources: tuple[str, ...]) -> Path | None:
@@ -96,12 +173,13 @@ def newest_unfinished(sources: tuple[str, ...]) -> Path | None:
         return None
     found = {}
     for folder in MODELS.iterdir():
-        name = folder.name
-        if name.endswith(".previous"):
-            name = name.removeprefix(".").removesuffix(".previous")
-        numbered = name == base or name.startswith(f"{base}-")
-        if (not base or numbered) and not name.startswith(".") and (folder / STATE).is_file():
-            found[MODELS / name] = (folder / STATE).stat().st_mtime
+        path = named(folder)
+        if (
+            path
+            and (path.name == base or path.name.startswith(f"{base}-" if base else ""))
+            and (folder / STATE).is_file()
+        ):
+            found[path] = (folder / STATE).stat().st_mtime
     return max(found, key=lambda path: found[path]) if found else None
 
 

@@ -10,6 +10,7 @@ import codecs
 import gzip
 import io
 import itertools
+import math
 import re
 import shutil
 import sys
@@ -30,6 +31,9 @@ PIECE_CHARACTERS = 1 << 16
 SAMPLE_BYTES = 1 << 18
 # zstd packs up to 128 KiB into four bytes: small bites keep a hostile file from filling the memory.
 ZSTD_BLOCK_BYTES = 1 << 12
+# Text packs into a tenth or so. What unpacks to very much more than it is would fill the disk, and teach nothing.
+MOST_UNPACKED, UNPACKED_ANYWAY = 100, 256 << 20  # times its size; bytes
+LONGEST_LINE = 32 << 20  # characters of a line that is held whole
 LEGACY = ("gb18030", "big5hkscs", "utf_16_le", "utf_16_be")
 NAMES = {"utf_8": "utf-8", "big5hkscs": "big5", "utf_16_le": "utf-16", "utf_16_be": "utf-16"}
 BOMS = (  # the longer first: UTF-32's little-endian mark begins with UTF-16's
@@ -65,6 +69,7 @@ class TextFile:
         self._errors = errors
         self._ending = "" if path is None else path.suffix.lower()
         self._open = self._opener(path)
+        self._most = self._limit()
         head = self._head()
         bom, marked = next(((b, e) for b, e in BOMS if head.startswith(b)), (b"", None))
         self._skip = len(bom)
@@ -84,7 +89,10 @@ class TextFile:
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self._codec)(self._errors), True)
         waiting, self.replaced = "", 0
         for block in itertools.chain(self._blocks(), [b""]):
-            text = decoder.decode(block, final=not block)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError:  # it was checked from its beginning to its end
+                raise CorpusError(f"{self.name}: it was changed while it was read; read it again") from None
             self.replaced += text.count("\ufffd") if self._damaged else 0
             waiting += text
             cut = waiting.rfind("\n") + 1
@@ -97,14 +105,19 @@ class TextFile:
             yield waiting
 
     def lines(self) -> Iterator[str]:
-        """The text line by line, each with its end; a line is held whole."""
-        waiting = ""
+        """The text line by line, each with its end, held whole. CorpusError for one too long for that."""
+        waiting, number = "", 1
         for piece in self.pieces():
             *whole, rest = piece.split("\n")
             for line in whole:
                 yield waiting + line + "\n"
-                waiting = ""
+                waiting, number = "", number + 1
             waiting += rest
+            if len(waiting) > LONGEST_LINE:
+                raise CorpusError(
+                    f"{self.name}:{number}: more than {LONGEST_LINE >> 20} million characters in one line, which must "
+                    "be read whole; cut it, or save running text as .txt"
+                )
         if waiting:
             yield waiting
 
@@ -128,6 +141,13 @@ class TextFile:
 
         return reopen
 
+    def _limit(self) -> float:
+        """The most bytes that a packed file may unpack to."""
+        if self._ending not in (".gz", ".zst"):
+            return math.inf
+        with self._open() as file:
+            return max(UNPACKED_ANYWAY, MOST_UNPACKED * file.seek(0, io.SEEK_END))
+
     def _unpacked(self) -> Iterator[bytes]:
         with self._open() as file:
             if self._ending == ".zst":
@@ -139,8 +159,15 @@ class TextFile:
 
     def _blocks(self, skip_bom: bool = True) -> Iterator[bytes]:
         skip = self._skip if skip_bom else 0
+        size = 0
         try:
             for block in self._unpacked():
+                size += len(block)
+                if size > self._most:
+                    raise CorpusError(
+                        f"{self.name}: unpacks to more than {MOST_UNPACKED} times its size, which no text does; "
+                        "unpack it yourself if it is one"
+                    )
                 if kept := block[skip:]:
                     yield kept
                 skip = 0
@@ -241,6 +268,6 @@ def _recognise_legacy(sample: bytes) -> str | None:
         # A few bad bytes, and the character that the sample's end cuts, do not make it another encoding.
         if len(clean) < 0.99 * len(sample) - 3 or _control_share(text) > MOST_CONTROL:
             continue
-        if charset_normalizer.from_bytes(clean, cp_isolation=[codec]).best():
+        if text and charset_normalizer.from_bytes(clean, cp_isolation=[codec]).best():
             found.append((sum(character in COMMON for character in text) / len(text), codec))
     return max(found)[1] if found else None

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn.config import RANKS, RESTARTS, Architecture, TrainingConfig
 from charrnn.errors import FAILED, CharRNNError, TrainingError, UsageError
-from charrnn.paths import STATE, find_model, new_model_path, newest_unfinished, readable, sibling
+from charrnn.paths import STATE, claimed, find_model, new_model_paths, newest_unfinished, readable, sibling
 from charrnn.progress import Display, SilentDisplay, clock, make_display
 from charrnn.reports import Finished, Interrupted
 
@@ -99,12 +99,12 @@ def run_training(call: TrainingCall) -> int:
 
 
 def _run(call: TrainingCall, display: Display, started: float, signals: _Signals, ranks: Ranks | None) -> int:
-    trainer = _resume(call, display, ranks) if call.resume else _begin(call, display, started, ranks)
-    if call.dry_run:
-        _say_plan(trainer, display)
-        return FINISHED_CODE
     last: Any = None
-    with display:
+    with display, ExitStack() as held:
+        trainer = _resume(call, display, ranks, held) if call.resume else _begin(call, display, started, ranks, held)
+        if call.dry_run:
+            _say_plan(trainer, display)
+            return FINISHED_CODE
         signals.training = True
         for last in trainer.run(signals.stop):
             display.show(last)
@@ -122,14 +122,14 @@ def _restarted(call: TrainingCall) -> TrainingCall:
     return replace(call, resume=True, out=path, overwrite=False, init_from=None, config=TrainingConfig())
 
 
-def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | None) -> Trainer:
+def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | None, held: ExitStack) -> Trainer:
     if not call.sources:
         raise UsageError("name what to train on: a file, a folder, or corpus for the bundled text")
     from charrnn.forms import CELLS
 
     if call.config.cell not in CELLS:  # before a long text is read for nothing
         raise UsageError(f"there is no cell {call.config.cell!r}; there are {', '.join(CELLS)}")
-    out = _free_place(call) if ranks is None else ranks.share(lambda: _free_place(call))
+    out = _free_place(call, held) if ranks is None else ranks.share(lambda: _free_place(call, held))
     from charrnn.dataset import prepare
 
     config, weights, tokenizer = call.config, None, None
@@ -150,6 +150,7 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
             errors=config.errors,
             tokenizer=tokenizer,
             say=display.say,
+            working=display.working,
         )
 
     dataset = read() if ranks is None else ranks.one_by_one(read)
@@ -159,6 +160,7 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
 
     ranks = ranks or ALONE
     ranks.same(dataset.key, "text; each machine needs the same files")
+    display.working("measuring how fast this machine trains")
     trainer = Trainer.begin(config, dataset, out, weights=weights, started=started, ranks=ranks)
     parameters = sum(p.numel() for p in trainer.learner.network.parameters())
     display.say(
@@ -168,14 +170,20 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
     return trainer
 
 
-def _free_place(call: TrainingCall) -> Path:
+def _free_place(call: TrainingCall, held: ExitStack) -> Path:
+    """Where to save, which no other training does until this one ends."""
     if call.out is None:
-        return new_model_path(call.sources)
+        for path in new_model_paths(call.sources):
+            with suppress(TrainingError):  # of another training, which has not saved yet
+                held.enter_context(claimed(path))
+                return path
+    assert call.out is not None
     taken = call.out.exists() or sibling(call.out, "previous").exists()
     if taken and not call.overwrite:
         raise UsageError(f"{call.out} is there already: give --overwrite to replace it, or another --out")
     if taken and readable(call.out) is None:
         raise UsageError(f"{call.out} is not a model folder, so --overwrite leaves it alone; give another --out")
+    held.enter_context(claimed(call.out))
     return call.out
 
 
@@ -193,13 +201,17 @@ def _about(dataset: Dataset) -> str:
     )
 
 
-def _resume(call: TrainingCall, display: Display, ranks: Ranks | None) -> Trainer:
+def _resume(call: TrainingCall, display: Display, ranks: Ranks | None, held: ExitStack) -> Trainer:
     path = call.out or newest_unfinished(call.sources)
     if path is None:
         what = f" of {call.sources[0]}" if call.sources else ""
         raise TrainingError(f"nothing to resume: there is no unfinished run{what} under models; name it with --out")
     if call.init_from or call.overwrite:
         raise UsageError("--resume goes on with a run as it was: leave out --init-from and --overwrite")
+    if ranks is None:
+        held.enter_context(claimed(path))
+    else:
+        ranks.share(lambda: held.enter_context(claimed(path)))
     from charrnn.dataset import open_dataset, prepare
     from charrnn.ranks import ALONE
     from charrnn.training import Trainer
@@ -218,6 +230,7 @@ def _resume(call: TrainingCall, display: Display, ranks: Ranks | None) -> Traine
             valid=corpus["valid_sources"],
             errors=config.errors,
             tokenizer=_own_tokenizer(path),
+            working=display.working,
         )
         if dataset.facts.sha256 != corpus["sha256"]:
             raise TrainingError(

@@ -39,7 +39,7 @@ from charrnn.heldout import HeldOut
 from charrnn.learner import Learner
 from charrnn.memory import Memory
 from charrnn.optim import peak_rate, scheduled_rate
-from charrnn.paths import CONFIG, METRICS, STATE
+from charrnn.paths import CONFIG, METRICS, STATE, readable
 from charrnn.planning import (
     Costs,
     Plan,
@@ -61,6 +61,11 @@ from charrnn.samples import SHOWN, draw_samples
 from charrnn.training_state import Progress, put_weights, read_state, state_json, weights_of
 
 MOST_SETBACKS = 3
+
+
+def _lines(path: Path) -> list[str]:
+    """The evaluations that a folder in training tells of."""
+    return ((readable(path) or path) / METRICS).read_text(encoding="utf-8").splitlines()
 
 
 class Trainer:
@@ -147,7 +152,7 @@ class Trainer:
             trainer = cls(config, open_dataset(settings), path, started - progress.seconds, ranks)
             trainer.plan, trainer.asked = plan, TrainingConfig(**settings["asked"])
             trainer.kept_weights = ranks.share(lambda: dict(read_model(path).weights))
-            trainer.metrics = ranks.share(lambda: (path / METRICS).read_text(encoding="utf-8").splitlines())
+            trainer.metrics = ranks.share(lambda: _lines(path))
             if trainer.learner.windows.streams != settings["streams"]:
                 raise TrainingError(
                     f"{path}: its {settings['streams']} streams of text cannot be shared evenly among {ranks.count} "

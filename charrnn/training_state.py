@@ -7,6 +7,8 @@ alignment, and a resumed run must not.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,29 @@ from torch import Tensor
 
 from charrnn.cells import State
 from charrnn.checkpoint import STATE_TENSORS
-from charrnn.errors import TrainingError
+from charrnn.config import TrainingConfig, require_kinds
+from charrnn.errors import CharRNNError, TrainingError
 from charrnn.forms import Weights
 from charrnn.network import Network
 from charrnn.paths import STATE, readable
+from charrnn.plain import one_line
 from charrnn.planning import Plan
 from charrnn.ranks import Ranks
+
+MOST = sys.maxsize  # of any number
+KEPT = ("step", "exp_avg", "exp_avg_sq")  # by AdamW, of each parameter
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    CharRNNError,
+)
+"""What is raised by a state that is none."""
 
 
 @dataclass
@@ -95,6 +114,7 @@ def restore(
     """Put everything back where `capture` took it; the carried state of the rank's own streams. Of another number of
     ranks than before, each one's random numbers begin anew, by the seed."""
     tensors = load_tensors(data)
+    _check_tensors(tensors, network, optimizer)
     put_weights(network, {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")})
     record = optimizer.state_dict()
     entries: dict[int, dict[str, Tensor]] = {}
@@ -111,14 +131,13 @@ def restore(
     else:
         torch.manual_seed(seed)
     device = network.head.bias.device
-    parts = sum(name.startswith("state.0.") for name in tensors)
-    return [
-        tuple(
-            torch.from_numpy(tensors[f"state.{layer}.{part}"][own.start : own.stop]).to(device, copy=True)
-            for part in range(parts)
-        )
-        for layer in range(len(network.layers))
-    ]
+    state: list[State] = []
+    for layer, zeros in enumerate(network.initial_state(len(own))):
+        parts = [tensors[f"state.{layer}.{part}"][own.start : own.stop] for part in range(len(zeros))]
+        if any(part.shape != zero.shape for part, zero in zip(parts, zeros, strict=True)):
+            raise ValueError("its state is not that of its network")
+        state.append(tuple(torch.from_numpy(part).to(device, copy=True) for part in parts))
+    return state
 
 
 def state_json(progress: Progress, plan: Plan, settings: dict[str, Any]) -> bytes:
@@ -136,10 +155,44 @@ def read_state(folder: Path) -> tuple[Progress, Plan, dict[str, Any], bytes]:
             "use --init-from to train a finished model further"
         )
     try:
+        if not all((place / name).is_file() for name in (STATE, STATE_TENSORS)):
+            raise ValueError("a part of it is missing")
         record = json.loads((place / STATE).read_text(encoding="utf-8"))
         progress, plan = Progress(**record.pop("progress")), Plan(**record.pop("plan"))
+        _check(progress, plan, record["dataset"])
+        for name in ("training", "asked"):
+            TrainingConfig(**record[name])  # refuses what is none
         data = (place / STATE_TENSORS).read_bytes()
         load_tensors(data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
-        raise TrainingError(f"{folder}: the saved training state is damaged ({error}); train again") from None
+    except (*DAMAGED, SafetensorError) as error:
+        why = one_line(str(error) or type(error).__name__)[:200]
+        raise TrainingError(f"{folder}: the saved training state is damaged ({why}); train again") from None
     return progress, plan, record, data
+
+
+def _check(progress: Progress, plan: Plan, dataset: Any) -> None:
+    """That numbers are where they should be, and none that no run comes to; that a key of the cache is no path."""
+    for part in (progress, plan):
+        require_kinds(part)
+        for name, value in asdict(part).items():
+            least = 1 if part is plan and name != "last_seconds" else 0
+            if value is not None and not least <= value <= MOST:
+                raise ValueError(f"{name} is {value}")
+    if not isinstance(dataset, str) or not dataset.isalnum():
+        raise ValueError("its text has no name")
+
+
+def _check_tensors(tensors: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer) -> None:
+    """That they are the network's and its optimiser's: a kernel that is given others writes beyond their ends."""
+    own = {f"weights.{name}": weight.shape for name, weight in weights_of(network).items()}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    kept = KEPT if isinstance(optimizer, torch.optim.AdamW) else ()
+    for i in {name.split(".")[1] for name in tensors if name.startswith("optimizer.")}:
+        shape = tuple(parameters[int(i)].shape)
+        own |= {f"optimizer.{i}.{key}": () if key == "step" else shape for key in kept}
+    given = {name: tensor for name, tensor in tensors.items() if name.startswith(("weights.", "optimizer."))}
+    if {name: tensor.shape for name, tensor in given.items()} != own:
+        raise ValueError("its tensors are not those of its network")
+    floats = [tensor for name, tensor in tensors.items() if not name.startswith("random.")]
+    if any(tensor.dtype != np.float32 for tensor in floats):
+        raise ValueError("its tensors are of another type")

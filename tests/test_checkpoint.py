@@ -1,6 +1,7 @@
 """Model folders: written whole or not at all, refused with one line when anything about them is wrong."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -11,12 +12,13 @@ from safetensors.numpy import load, save
 
 import charrnn
 from charrnn import checkpoint
+from charrnn.catalogue import describe, find_models, read_info
 from charrnn.checkpoint import memory_bytes, read_model, rounded, weights_bytes, write_folder
 from charrnn.config import ModelConfig
 from charrnn.engine import parameter_shapes
-from charrnn.errors import CharRNNError, ModelError
+from charrnn.errors import CharRNNError, ModelError, TrainingError
 from charrnn.memory import EXPERTS, FEATURES, sorted_by_context
-from charrnn.paths import find_model, sibling
+from charrnn.paths import claimed, find_model, new_model_paths, pretrained, readable, sibling
 from charrnn.tokenizer import train_tokenizer
 
 GUARDED = ["model.safetensors", "tokenizer.model", "memory.safetensors"]
@@ -165,6 +167,9 @@ def test_harmful_weights_are_refused_even_with_fitting_hashes(model, model_files
         {"model": {"cell": "../x", "layers": 1, "width": 8, "tied": True, "vocabulary": 270}},
         {"model": {"cell": ["gru"], "layers": 1, "width": 8, "tied": True, "vocabulary": 270}},
         {"model": {"cell": "gru", "layers": 1, "width": 8, "tied": True, "vocabulary": 5}},
+        *({"model": {"cell": "gru", "layers": 1, "width": 8, "tied": True, "vocabulary": 270, name: value}}
+          for name, value in (("layers", 1.0), ("layers", True), ("width", 8.0), ("tied", "yes"), ("vocabulary", 270.0),
+                              ("summary", 0.0), ("sharpness", "1"), ("cell", None))),
         {"sha256": None}, {"sha256": "x"}, {"sha256": {}},
     ],
 )  # fmt: skip
@@ -181,6 +186,38 @@ def test_a_config_that_is_none_is_refused(model, text):
     (model / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelError):
         read_model(model)
+
+
+def test_tensors_of_types_that_numpy_has_not_are_refused(model):
+    header = json.dumps({"embedding.weight": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}}).encode()
+    bf16 = len(header).to_bytes(8, "little") + header + bytes(8)
+    rehashed(model, memory__safetensors=bf16.replace(b"embedding.weight", b"tokens"))
+    with pytest.raises(ModelError):
+        read_model(model).read_memory()
+    for harmful in (bf16, b""):
+        rehashed(model, model__safetensors=harmful)
+        with pytest.raises(ModelError):
+            read_model(model)
+
+
+def test_a_network_that_computes_no_numbers_is_one_line(model, model_files):
+    weights = {name: array.astype(np.float32) for name, array in load(model_files["model.safetensors"]).items()}
+    rehashed(model, model__safetensors=save({**weights, "head.bias": np.full_like(weights["head.bias"], 3e38)}))
+    with pytest.raises(ModelError, match="no network's"):
+        read_model(model)
+    rehashed(model, model__safetensors=save(weights))
+    loaded = charrnn.load(model)
+    loaded.engine.head_bias[:] = np.nan
+    with pytest.raises(ModelError, match="no numbers"):
+        next(loaded.generate("床"))
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(model):
+    (model / "config.json").unlink()
+    os.mkfifo(model / "config.json")
+    assert describe(model) is None
+    with pytest.raises(ModelError, match="no regular file"):
+        read_info(model)
 
 
 def test_a_save_that_fails_leaves_the_last_one(model, model_files, monkeypatch):
@@ -223,6 +260,85 @@ def test_a_save_killed_at_any_rename_leaves_a_model(model, model_files, monkeypa
     assert not sibling(model, "new").exists()
 
 
+def test_a_save_in_the_middle_of_reading_is_no_damage(model, model_files, monkeypatch):
+    """Half of the files would be of the old folder: it is read once more. A damage stays one."""
+    other = {name: array * 2 for name, array in load(model_files["model.safetensors"]).items()}
+    files = {**model_files, "model.safetensors": save(other)}
+    info = json.loads(model_files["config.json"])
+    info.pop("sha256")
+    files["config.json"] = checkpoint.config_bytes(info, {name: files[name] for name in GUARDED})
+    real, saves = checkpoint._checked, []
+
+    def checked(file, *given, **named):
+        if len(saves) < 3:
+            saves.append(file.name)
+            write_folder(model, files)
+        return real(file, *given, **named)
+
+    monkeypatch.setattr(checkpoint, "_checked", checked)
+    stored = read_model(model)
+    np.testing.assert_array_equal(stored.weights["head.bias"], other["head.bias"].astype(np.float32))
+    assert len(saves) == 3
+    (model / "tokenizer.model").write_bytes(b"x")
+    with pytest.raises(ModelError, match="damaged"):
+        read_model(model)
+
+
+def test_a_save_between_two_looks_hides_no_model(model, monkeypatch):
+    """Its folder was renamed before the first look, and the new one stood there before the second."""
+    real, looks = Path.is_file, []
+
+    def is_file(self):
+        looks.append(self)
+        return len(looks) > 2 and real(self)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert readable(model) == model
+
+
+def test_a_folder_is_claimed_by_one_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "models" / "text"
+    with claimed(path):
+        with pytest.raises(TrainingError, match="another training"), claimed(path):
+            pass
+        with claimed(tmp_path / "models" / "other"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    sibling(path, "lock").parent.mkdir()
+    sibling(path, "lock").write_text("")  # of a process that was killed
+    with claimed(path):
+        pass
+    assert list(path.parent.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="nothing can be saved"), claimed(tmp_path / "file" / "text"):
+        pass
+
+
+def test_who_comes_while_another_lets_go_claims_it_anew(tmp_path, monkeypatch):
+    """The file it has opened is taken away before it is locked: that lock would hold nobody off."""
+    path, real, opened = tmp_path / "text", Path.open, []
+
+    def taken_away(self, *given):
+        file = real(self, *given)
+        opened.append(file)
+        if len(opened) == 1:
+            self.unlink()
+        return file
+
+    monkeypatch.setattr(Path, "open", taken_away)
+    with claimed(path), pytest.raises(TrainingError), claimed(path):
+        pass
+    assert len(opened) == 3
+
+
+def test_names_that_are_taken_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("text", ".text-2.previous"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+    found = new_model_paths(("text.txt",))
+    assert [next(found).name for _ in range(2)] == ["text-3", "text-4"]
+
+
 @pytest.mark.parametrize("stored_positions", [True, False])
 def test_a_memory_comes_back_and_may_be_taken_out(model, model_files, monkeypatch, stored_positions):
     parts = load(model_files["memory.safetensors"])
@@ -262,3 +378,12 @@ def test_a_harmful_memory_is_refused_even_with_fitting_hashes(model, changed):
     rehashed(model, memory__safetensors=memory(read_model(model).config.vocabulary, **changed))
     with pytest.raises(ModelError, match="memory"):
         read_model(model).read_memory()
+
+
+def test_a_model_that_a_killed_save_had_set_aside_is_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pretrained(), sibling(tmp_path / "models" / "m", "previous"))
+    (tmp_path / "models" / ".other").mkdir()
+    (entry,) = (entry for entry in find_models() if not entry.ships)
+    assert entry.path == Path("models", "m")
+    assert entry.size == describe(pretrained()).size

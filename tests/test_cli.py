@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,23 @@ def test_failures_are_one_line_and_code_one(charrnn, words, said, tmp_path):
     (tmp_path / "junk.txt").write_bytes(os.urandom(2000))
     (tmp_path / "bad.txt").write_bytes("二".encode() * 20 + b"\xff" + "二".encode() * 200)
     assert said in line(charrnn(*words, check=1))
+
+
+def test_what_is_typed_comes_back_short_and_cannot_steer(charrnn):
+    said = line(charrnn("generate", "-m", "\x1b[2J" + "x" * 200, check=1))
+    assert "\x1b" not in said
+    assert len(line(charrnn("generate", "--length", "x" * 50_000, check=2))) < 1100
+    assert "drafts must be" in line(charrnn("ask", "x", "--drafts", "-1", check=2))
+
+
+def test_a_model_whose_config_says_little_is_one_line(charrnn, writer, tmp_path):
+    shutil.copytree(writer, tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text(encoding="utf-8"))
+    for harm in ({"corpus": 3}, {"training": {"x": 1}}, {"held_out": [1]}):
+        (tmp_path / "m" / "config.json").write_text(json.dumps(config | harm), encoding="utf-8")
+        assert "does not say" in line(charrnn("info", "-m", "./m", check=1))
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"tokenizer": "\x1b[2J"}), encoding="utf-8")
+    assert b"\x1b" not in charrnn("info", "-m", "./m").stdout
 
 
 def test_debug_shows_where(charrnn):

@@ -13,6 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn import textfile
 from charrnn.corpus import BUNDLED, ReadingReport, bundled_root, held_out_phrasing, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.textfile import BLOCK_BYTES, PIECE_CHARACTERS, TextFile
@@ -144,6 +145,13 @@ def test_bad_byte_is_an_error_with_its_place_or_replaced(tmp_path, encoding, pla
     assert len(text) == pytest.approx(len(SIMPLE) * 3000, abs=3)
 
 
+@pytest.mark.parametrize("data", [b"\xff", b"\x81", b"\xfe\xff\xff"])
+def test_a_few_bytes_that_are_no_character(tmp_path, data):
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(CorpusError, match=r"a\.txt: (this is no text|byte 2 is not utf-16)"):
+        read(tmp_path / "a.txt")
+
+
 @pytest.mark.parametrize(
     "data", [os.urandom(5000), bytes(range(256)) * 20, b"\x7fELF" + bytes(4000), b"\x89PNG\r\n\x1a\n" + os.urandom(900)]
 )
@@ -169,6 +177,22 @@ def test_damaged_archives(tmp_path, pack, spoil):
     path.write_bytes(spoil(pack(os.urandom(3000).hex().encode())))
     with pytest.raises(CorpusError, match="damaged or cut short"):
         read(path)
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.txt.gz", gzip.compress), ("a.txt.zst", zstandard.compress)])
+def test_what_unpacks_to_very_much_more_than_it_is_is_refused(tmp_path, monkeypatch, name, pack):
+    (tmp_path / name).write_bytes(pack("好\n".encode() * 200_000))
+    assert len(texts(tmp_path / name)[0]) == 400_000
+    monkeypatch.setattr(textfile, "UNPACKED_ANYWAY", 1000)
+    with pytest.raises(CorpusError, match=rf"{name}: unpacks to more than 100 times its size"):
+        read(tmp_path / name)
+
+
+def test_a_line_that_is_too_long_to_be_held_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "LONGEST_LINE", 100_000)
+    (tmp_path / "a.jsonl").write_text('{"text": "好"}\n{"text": "' + "x" * 200_000, "utf-8")
+    with pytest.raises(CorpusError, match=r"a\.jsonl:2: more than"):
+        read(tmp_path)
 
 
 RECORDS = [
@@ -242,7 +266,7 @@ null
 """
 
 
-@pytest.mark.parametrize("line", [*WRONG_RECORDS.splitlines(), "[" * 100_000], ids=range(13))
+@pytest.mark.parametrize("line", [*WRONG_RECORDS.splitlines(), "[" * 100_000, "1" * 5000], ids=range(14))
 def test_wrong_records_are_named_by_file_and_line(tmp_path, line):
     (tmp_path / "a.jsonl").write_text('{"text": "好"}\n\n' + line, "utf-8")
     with pytest.raises(CorpusError, match=r"a\.jsonl:3: "):
@@ -270,6 +294,16 @@ def test_pieces_are_the_text_with_unix_line_ends(text):
     assert all(0 < len(piece) <= PIECE_CHARACTERS for piece in pieces)
     assert "".join(file.lines()) == "".join(pieces)
     assert all(line.endswith("\n") for line in list(file.lines())[:-1])
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_one_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(SIMPLE * 9000, "utf-8")
+    pieces = TextFile(path).pieces()
+    next(pieces)
+    os.truncate(path, path.stat().st_size // 2 // 3 * 3 + 1)
+    with pytest.raises(CorpusError, match=r"a\.txt: it was changed while it was read"):
+        list(pieces)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load, save
 
 import charrnn as package
 from charrnn.chat import UNDONE, ChatSession
@@ -409,3 +410,29 @@ def test_the_memory_has_its_say_from_the_next_token_on(talker):
     for stream in (bare, other):
         stream.read([b])
     np.testing.assert_array_equal(bare.logits, other.logits)
+
+
+def test_an_answer_that_was_made_to_harm_is_read_as_another_model_s(talker):
+    """Tokens that the vocabulary has not, under this model's own name; and one that is never written."""
+    session = talker.chat(SamplingConfig(seed=3))
+    list(session.say("三加一是几"))
+    (turn,) = session.turns
+    tokens = turn.tokens[:]
+    turn.tokens[0] = talker.tokenizer.unknown
+    session.restore([turn])
+    with pytest.raises(UsageError, match="damaged"):
+        session.look_at(turn, 0)
+    turn.tokens[0] = 4_000_000_000
+    session.restore([turn])
+    with pytest.raises(UsageError, match="another model"):
+        session.look_at(turn, 0)
+    turn.tokens[:] = tokens
+    assert list(session.say_again())
+
+
+def test_a_saved_place_of_huge_numbers_is_none(talker):
+    stream = talker.stream()
+    parts = load(stream.mark().to_bytes())
+    assert stream.place_of(save(parts)) is not None
+    for harm in (1e30, np.nan, -np.inf):
+        assert stream.place_of(save({**parts, "state": np.full_like(parts["state"], harm)})) is None

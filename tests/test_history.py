@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from charrnn.config import SamplingConfig
 from charrnn.database import MIGRATIONS
 from charrnn.errors import HistoryError
+from charrnn.export import write_texts
 from charrnn.history import Conversations
 from charrnn.turns import Change, Turn
 from tests.conftest import environment
@@ -247,6 +248,23 @@ def test_two_programs_write_at_once(tmp_path):
     base.close()
 
 
+def test_two_connections_of_one_program_and_the_end_of_another(tmp_path):
+    """Whoever ends last takes the log of what was written away: it must know of those who still write."""
+    path = tmp_path / "c.sqlite"
+    first = Conversations(path)
+    save(first, a_turn("甲"))
+    second = Conversations(path, first=False)
+    code = "import sys; from pathlib import Path; from charrnn.history import Conversations\n"
+    code += "base = Conversations(Path(sys.argv[1])); print(base.count()); base.close()"
+    command = [sys.executable, "-c", code, str(path)]
+    for there in ("1", "2"):
+        run = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == there
+        save(first, a_turn("乙"))
+    second.close()
+    first.close()
+
+
 def test_only_one_program_claims_them(tmp_path):
     path = tmp_path / "c.sqlite"
     code = "import sys; from pathlib import Path; from charrnn.history import Conversations\n"
@@ -281,3 +299,69 @@ def test_a_record_made_to_harm_is_one_line(base):
     base._base.execute("UPDATE answers SET record = '{\"model\": 1}'")
     with pytest.raises(HistoryError, match="damaged"):
         base.turns(number)
+
+
+CHANGE = '{"at": 0, "characters": 0, "remembers": false, "sampling": {"seed": 1}}'
+RECORD = '{"model": "m", "began": 1, "drafts": 1, "characters": 3, "bits": 1, "seconds": 1, "stopped": false, '
+RECORD += '"changes": [%s]}'
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[" * 100_000,
+        "3",
+        RECORD % "",
+        RECORD % CHANGE.replace("0", '"x"', 1),
+        RECORD % CHANGE.replace("0", "4", 1),
+        RECORD % CHANGE.replace("1", "1.5"),
+        RECORD % CHANGE.replace('"seed"', '"se\\ned"'),
+        RECORD.replace('"bits": 1', '"bits": null') % CHANGE,
+        RECORD.replace('"began": 1', '"began": 1e999') % CHANGE,
+        RECORD.replace('"bits": 1', '"_text": 1') % CHANGE,
+        RECORD.replace('"bits": 1', '"given": 9') % CHANGE,
+    ],
+    ids=range(11),
+)
+def test_a_record_of_other_values_is_one_line(base, record):
+    number = save(base, a_turn("甲"))
+    base._base.execute("UPDATE answers SET record = ?", (record,))
+    with pytest.raises(HistoryError, match="damaged") as error:
+        base.turns(number)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_record_may_hold_whole_numbers(base):
+    number = save(base, a_turn("甲"))
+    base._base.execute("UPDATE answers SET record = ?", (RECORD % CHANGE,))
+    assert base.turns(number)[0].standing.began == 1.0
+
+
+def test_a_time_that_no_calendar_has_is_the_first(base):
+    save(base, a_turn("甲"))
+    for wrong in ("9e999", "-9e999", "1e15"):
+        base._base.execute(f"UPDATE conversations SET changed = {wrong}")
+        assert base.listed()[0].changed == 0.0
+
+
+def test_tables_that_are_not_ours_are_set_aside(tmp_path):
+    path = tmp_path / "c.sqlite"
+    loose = sqlite3.connect(path)
+    for script in MIGRATIONS:
+        loose.executescript(script.replace("STRICT", ""))
+    loose.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    loose.execute("INSERT INTO turns (id, conversation, mode, prompt) VALUES (1, 1, 'chat', 'x')")
+    loose.execute("INSERT INTO answers (turn, text, record) VALUES (1, 3, x'ff')")
+    loose.commit()
+    loose.close()
+    base = Conversations(path)
+    assert base.set_aside is not None
+    assert base.count() == 0
+    base.close()
+
+
+def test_any_title_becomes_a_name_of_files(tmp_path):
+    for title in ("\ud800", "../\udfff/..", "\0"):
+        (file,) = write_texts(tmp_path, title, {".md": title})
+        assert file.parent == tmp_path
+        assert file.exists()

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load
+from safetensors.numpy import load, load_file, save_file
 
 import charrnn as package
 from charrnn.config import ModelConfig, TrainingConfig
 from charrnn.corpus import Document, Part
 from charrnn.dataset import prepare
-from charrnn.errors import TrainingError
+from charrnn.errors import CharRNNError, TrainingError
 from charrnn.evaluation import TextScore, score_documents
 from charrnn.forms import CELLS
 from charrnn.heldout import HeldOut
@@ -26,6 +27,7 @@ from charrnn.learner import Learner
 from charrnn.network import Network
 from charrnn.objective import LEAST_SAMPLED
 from charrnn.optim import scheduled_rate
+from charrnn.paths import sibling
 from charrnn.planning import Costs, Plan, make_plan, replanned
 from charrnn.reports import Evaluated, Finished, Interrupted, Said, Stepped
 from charrnn.training import Trainer
@@ -105,6 +107,18 @@ def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
         assert isinstance(list(again.run())[-1], Finished)
         for name, array in weights_of(whole.learner.network).items():
             np.testing.assert_array_equal(array, weights_of(again.learner.network)[name])
+
+
+def test_a_run_killed_between_the_renames_of_a_save_is_resumed(dataset, tmp_path):
+    trainer = begin(dataset, tmp_path / "m", steps=10)
+    list(trainer.run(lambda: trainer.progress.step == 5))
+    (tmp_path / "m").rename(sibling(tmp_path / "m", "previous"))
+    again = Trainer.resume(tmp_path / "m", lambda _: dataset)
+    assert isinstance(list(again.run())[-1], Finished)
+    whole = begin(dataset, tmp_path / "whole", steps=10)
+    list(whole.run())
+    assert len(again.metrics) == len(whole.metrics)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["m", "whole"]
 
 
 @pytest.mark.parametrize("contrast", [0, 20])
@@ -355,3 +369,53 @@ def test_a_signal_saves_and_says_how_to_go_on(number, corpus_file, tmp_path):
     assert "Traceback" not in talk.decode()
     assert saved_step(out) > 0
     assert package.load(out).info["status"] == "training"
+
+
+@pytest.fixture
+def unfinished(dataset, tmp_path, tmp_path_factory):
+    """A copy of a run that was interrupted, which is made once."""
+    whole = tmp_path_factory.getbasetemp() / "unfinished"
+    if not whole.exists():
+        trainer = begin(dataset, whole, steps=9)
+        for _ in trainer.run(lambda: trainer.progress.step >= 2):
+            pass
+    shutil.copytree(whole, tmp_path / "m")
+    return tmp_path / "m"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        ("progress", "step", -1), ("progress", "index", 10**6), ("progress", "epoch", 1.5),
+        ("progress", "seconds", None),
+        ("plan", "steps", 10**30), ("plan", "evaluate_every", 0), ("plan", "last_seconds", float("nan")),
+        ("training", "optimizer", 5), ("training", "layers", 1.0), ("dataset", None, "../x"), ("streams", None, []),
+    ],
+    ids=lambda harm: harm[1] or harm[0],
+)  # fmt: skip
+def test_a_training_state_of_other_values_is_one_line(harm, unfinished, dataset):
+    name, key, value = harm
+    record = json.loads((unfinished / "training_state.json").read_text(encoding="utf-8"))
+    if key is None:
+        record[name] = value
+    else:
+        record[name][key] = value
+    (unfinished / "training_state.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(CharRNNError) as error:
+        Trainer.resume(unfinished, lambda _: dataset)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["optimizer.0.exp_avg", "optimizer.0.step", "weights.embedding.weight", "state.0.0"])
+@pytest.mark.parametrize("harm", [lambda t: t.reshape(-1)[:0], lambda t: t.astype(np.float64), None])
+def test_tensors_of_another_network_are_refused_before_a_kernel_sees_them(name, harm, unfinished, dataset):
+    """The fused AdamW writes beyond the end of a tensor that is too short."""
+    file = unfinished / "training_state.safetensors"
+    tensors = load_file(file)
+    if harm is None:
+        del tensors[name]
+    else:
+        tensors[name] = np.ascontiguousarray(harm(tensors[name]))
+    save_file(tensors, file)
+    with pytest.raises(TrainingError, match="damaged"):
+        Trainer.resume(unfinished, lambda _: dataset)

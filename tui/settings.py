@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+LARGEST = 1 << 20  # bytes
+
 
 class Settings:
     """Values by name. A file that is missing, damaged or cannot be written is as good as none."""
@@ -15,9 +17,10 @@ class Settings:
         self._path = path
         self._values: dict[str, Any] = {}
         if path is not None:
-            with contextlib.suppress(OSError, ValueError):
-                values = json.loads(path.read_text(encoding="utf-8"))
-                self._values = values if isinstance(values, dict) else {}
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                if path.is_file() and path.stat().st_size <= LARGEST:
+                    values = json.loads(path.read_text(encoding="utf-8"))
+                    self._values = values if isinstance(values, dict) else {}
 
     def get(self, name: str, *among: str) -> str | None:
         """A value, if it was set to one of these."""

@@ -3,8 +3,9 @@
 usage: python tests/bench/soak.py FOLDER [--minutes 60]
 
 `charrnn generate --length 0` writes with the model that ships, `charrnn train corpus` trains into FOLDER. Anonymous
-memory (RssAnon) is sampled every second. The slope is the least-squares line through the samples from a tenth to nine
-tenths of the time: what comes before is start-up, and what comes after is the end of training.
+memory (RssAnon) is sampled every second. Slopes are those of least-squares lines through the samples of each third of
+the time from a tenth to nine tenths: what comes before is start-up, what comes after is the end of training, and what a
+cache takes until it is full is seen in the first alone.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def main() -> None:
     for process in running.values():
         process.wait()
     written = len((given.folder / "generate.txt").read_text(encoding="utf-8", errors="ignore"))
-    rows = [["", "samples", "MB at the first", "MB at the last", "highest", "MB an hour"]]
+    rows = [["", "samples", "MB at the first", "MB at the last", "highest", "MB an hour, in each third"]]
     for name, found in samples.items():
-        hours, sizes = np.array([at for at in found if FIRST <= at[0] * 60 / given.minutes <= LAST]).T
-        slope = np.polyfit(hours, sizes, 1)[0]
-        figures = f"{sizes[0]:.1f}", f"{sizes[-1]:.1f}", f"{max(size for _, size in found):.1f}", f"{slope:+.2f}"
-        rows.append([name, str(len(sizes)), *figures])
+        counted = np.array([at for at in found if FIRST <= at[0] * 60 / given.minutes <= LAST])
+        slopes = [np.polyfit(*third.T, 1)[0] for third in np.array_split(counted, 3)]
+        ends = f"{counted[0, 1]:.1f}", f"{counted[-1, 1]:.1f}", f"{max(size for _, size in found):.1f}"
+        rows.append([name, str(len(counted)), *ends, " ".join(f"{slope:+.2f}" for slope in slopes)])
     show(rows)
     print(f"\n{written:,} characters were written")
 
