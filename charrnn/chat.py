@@ -332,11 +332,16 @@ class ChatSession:
     def _write(self, stream: Stream, turn: Turn, rng: np.random.Generator) -> Iterator[Piece]:
         """The answer from where it stands to its end; the prompt is read if there is nothing yet."""
 
+        asked = self.sampling
+        config = replace(asked, seed=turn.seed)
+
         def settings() -> SamplingConfig:
             """What is asked for by now, put down where it is another than before."""
-            last, remembers, config = turn.changes[-1], stream.memory is not None, self.sampling
-            if config.seed != turn.seed:
-                config = replace(config, seed=turn.seed)
+            nonlocal asked, config
+            last, remembers = turn.changes[-1], stream.memory is not None
+            if self.sampling is not asked:
+                asked = self.sampling
+                config = replace(asked, seed=turn.seed)
             if (config, remembers) != (last.sampling, last.remembers):
                 if last.at == len(turn.tokens):  # nothing was drawn by those
                     turn.changes.pop()

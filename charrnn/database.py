@@ -74,7 +74,7 @@ class Database:
                 self._open()
             except sqlite3.OperationalError:
                 raise
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):  # the second where SQLite shows a schema that is none
                 if not first:
                     raise
                 self._set_aside()
@@ -154,7 +154,7 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             why = one_line(str(error))[:200]  # SQLite shows a text that is none
             raise HistoryError(f"{self.path}: conversations cannot be saved or read ({why})") from error
 

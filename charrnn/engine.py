@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from charrnn.question import Bag
 State = Array
 Ids = npt.NDArray[np.int64]
 BUCKETS = 1 << 14  # of runs of characters, for summaries of questions
+# Exponentials of gates that are shut go beyond all numbers. So may all that a network made to harm computes: that is
+# found where it comes out, by `require_numbers`.
+QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 LARGEST_TABLE = 1 << 21  # numbers, of what the first layer reads of every token, had beforehand
 
 
@@ -45,6 +49,12 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         for name, shape in CELLS[config.cell].shapes(config).items():
             shapes[f"layers.{layer}.{name}"] = shape
     return shapes
+
+
+def require_numbers(logits: Array) -> None:
+    """ModelError where they are none, as those of a network that is damaged or made to harm may be."""
+    if not math.isfinite(float(logits.max())):
+        raise ModelError("this model computes what are no numbers: it is damaged; get it anew or train it again")
 
 
 class Engine:
@@ -76,14 +86,16 @@ class Engine:
         """The question as a vector (S): Σ weight · rarity · row of the table, brought to a mean square of 1."""
         buckets = np.asarray(bag.buckets, np.int64)
         weights = np.asarray(bag.weights, np.float32) * self._summary["rarity"][buckets]
-        total = weights @ self._summary["table.weight"][buckets]
-        return np.asarray(total / math.sqrt(float(np.mean(total * total)) + EPSILON), np.float32)
+        with np.errstate(**QUIET):
+            total = weights @ self._summary["table.weight"][buckets]
+            return np.asarray(total / math.sqrt(float(np.mean(total * total)) + EPSILON), np.float32)
 
     def summed(self, summary: Array | None) -> tuple[Array, Array] | None:
         """What a summary adds to every input, and to what the head reads, (D) each."""
         if summary is None:
             return None
-        return self._summary["to_input.weight"] @ summary, self._summary["to_head.weight"] @ summary
+        with np.errstate(**QUIET):
+            return self._summary["to_input.weight"] @ summary, self._summary["to_head.weight"] @ summary
 
     def initial_state(self, streams: int = 1) -> State:
         """Zeros: how every document begins."""
@@ -108,7 +120,7 @@ class Engine:
 
         A layer's input products are one matrix product for the window, as in training.
         """
-        with np.errstate(over="ignore"):  # of the exponentials of gates that are shut
+        with np.errstate(**QUIET):
             x = self.embedding[ids] * np.float32(self.config.input_scale)  # (T, B, D)
             summed = self.summed(summary)
             if summed is not None:
@@ -129,7 +141,8 @@ class Engine:
 
     def logits(self, h: Array) -> Array:
         """y = W_hy h + b_y, times the sharpness: (…, D) → (…, V)."""
-        return np.asarray((h * np.float32(self.config.sharpness)) @ self.head.T + self.head_bias)
+        with np.errstate(**QUIET):
+            return np.asarray((h * np.float32(self.config.sharpness)) @ self.head.T + self.head_bias)
 
     def stepper(self, streams: int = 1) -> Stepper:
         """Streams at the beginning of a document, to go on in place."""
@@ -180,7 +193,7 @@ class Stepper:
     def step(self, ids: Ids) -> Array:
         """One token for each stream, (B,) → what the head reads, (B, D), valid until the next step."""
         engine, h = self._engine, self._h
-        with np.errstate(over="ignore"):
+        with np.errstate(**QUIET):
             x = self._first(ids)
             for layer in self._layers[1:]:
                 x = layer.step(x)
@@ -215,10 +228,11 @@ class Stepper:
 
     def logits(self, h: Array) -> Array:
         """What the head makes of (B, D), (B, V), valid until it is asked again."""
-        np.multiply(h.reshape(self._scaled.shape), self._sharpness, self._scaled)
-        if self._streams == 1:
-            np.dot(self._engine.head, self._scaled, self._logits)
-        else:
-            np.dot(self._scaled, self._engine.head.T, self._logits)
-        self._logits += self._engine.head_bias
+        with np.errstate(**QUIET):
+            np.multiply(h.reshape(self._scaled.shape), self._sharpness, self._scaled)
+            if self._streams == 1:
+                np.dot(self._engine.head, self._scaled, self._logits)
+            else:
+                np.dot(self._scaled, self._engine.head.T, self._logits)
+            self._logits += self._engine.head_bias
         return self._logits.reshape(self._streams, -1)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.corpus import Document
-from charrnn.engine import BUCKETS, Engine, Ids
+from charrnn.engine import BUCKETS, Engine, Ids, require_numbers
 from charrnn.errors import CorpusError
 from charrnn.memory import CACHED, History, Memory
 from charrnn.numerics import Array
@@ -124,6 +124,7 @@ class _Scorer:
             window = slice(start, start + POSITIONS)
             h, self._state = self._engine.advance(inputs[window, None], self._state, self._summary)
             logits = self._engine.logits(h[:, 0])
+            require_numbers(logits)
             if self._memory is None:
                 bits += token_bits(logits, targets[window])
             else:

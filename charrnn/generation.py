@@ -6,7 +6,6 @@ Works on one stream of one model. It knows tokens, states and sampling, and noth
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from charrnn.config import SamplingConfig
-from charrnn.engine import BUCKETS, Engine, Ids, State
-from charrnn.errors import ModelError
+from charrnn.engine import BUCKETS, Engine, Ids, State, require_numbers
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
 from charrnn.prospects import Look, Prospects
@@ -168,12 +166,8 @@ class Stream:
         return Prospects(logits, self._history.read(), share)
 
     def _with_memory(self, logits: Array, drafted: Sequence[Sequence[int]]) -> Array:
-        """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say.
-
-        ModelError where the network computes no numbers, as one that is damaged or made to harm may.
-        """
-        if not math.isfinite(float(logits.max())):
-            raise ModelError("this model computes what are no numbers: it is damaged; get it anew or train it again")
+        """The network's logits (B, V), and the tokens drafted past this place → logits with the memory's say."""
+        require_numbers(logits)
         if self.memory is None:
             return logits
         before = self._history.tokens()

@@ -149,13 +149,16 @@ class Distribution:
         above 0. Few of them are sorted: those near the likeliest or, if the draw falls further down, those of the bin
         that it falls into, when all are cast into bins by how far they are below."""
         temperature = max(temperature, 1e-30)
-        weights = np.exp(self._below * np.float32(-1 / temperature))
+        with np.errstate(over="ignore"):  # what is far below, by a small temperature, is without end below
+            weights = np.exp(self._below * np.float32(-1 / temperature))
         aim = uniform * float(weights.sum())
         if aim < 1:  # the likeliest's own weight
             return int(self.logits.argmax())
         ids, sums = self._falling(self._below < DEPTHS[0] * temperature, weights)
         if aim >= sums[-1]:
-            bins = np.minimum(self._below * np.float32(BINS_A_NAT / temperature), np.float32(BINS - 1)).astype(np.intp)
+            with np.errstate(over="ignore"):
+                depths = self._below * np.float32(BINS_A_NAT / temperature)
+            bins = np.minimum(depths, np.float32(BINS - 1)).astype(np.intp)
             masses = np.cumsum(np.bincount(bins, weights, BINS).astype(np.float64))
             aim = min(uniform * masses[-1], np.nextafter(masses[-1], 0))
             bin = _place(masses, aim)

@@ -37,7 +37,8 @@ _MODEL_TYPES: dict[object, Kind] = {1: "subword", 4: "char"}  # TrainerSpec.Mode
 
 # What SentencePiece cannot take as it stands: its own signs for space, tab and unknown, what ends a C string or brings
 # a line back, and surrogates, which have no UTF-8. These are spelled here: no piece crosses them.
-_APART = re.compile("([\0\t\r\u2581\u2585\ud800-\udfff]+)")
+_SIGNS = "\0\t\r\u2581\u2585"
+_APART = re.compile(f"([{_SIGNS}\ud800-\udfff]+)")
 
 
 class Tokenizer:
@@ -112,7 +113,7 @@ class Tokenizer:
         if self.kind == "char":
             return self._spell(text)
         parts = []
-        for index, part in enumerate(_APART.split(text)):
+        for index, part in enumerate([text] if _ordinary(text) else _APART.split(text)):
             if index % 2:
                 parts.append(self._spell(part))
             else:
@@ -239,6 +240,15 @@ def _alphabet(counts: Counter[str], size: int) -> dict[str, int]:
     frequent = [c for c, count in counts.items() if count >= 2 and c not in " \n" and not _APART.match(c)]
     frequent.sort(key=lambda c: (-counts[c], c))
     return {" ": max(1, counts[" "])} | {c: counts[c] for c in frequent[: size - LEAST]}
+
+
+def _ordinary(text: str) -> bool:
+    """Whether nothing in it stands apart: most text, of which this is known sooner than by the expression."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return not any(sign in text for sign in _SIGNS)
 
 
 def _some_lines(text: str, most: int) -> Iterator[str]:

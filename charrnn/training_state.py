@@ -26,7 +26,7 @@ from charrnn.config import TrainingConfig, require_kinds
 from charrnn.errors import CharRNNError, TrainingError
 from charrnn.forms import Weights
 from charrnn.network import Network
-from charrnn.paths import STATE, readable
+from charrnn.paths import METRICS, STATE, readable
 from charrnn.plain import one_line
 from charrnn.planning import Plan
 from charrnn.ranks import Ranks
@@ -155,7 +155,7 @@ def read_state(folder: Path) -> tuple[Progress, Plan, dict[str, Any], bytes]:
             "use --init-from to train a finished model further"
         )
     try:
-        if not all((place / name).is_file() for name in (STATE, STATE_TENSORS)):
+        if not all((place / name).is_file() for name in (STATE, STATE_TENSORS, METRICS)):
             raise ValueError("a part of it is missing")
         record = json.loads((place / STATE).read_text(encoding="utf-8"))
         progress, plan = Progress(**record.pop("progress")), Plan(**record.pop("plan"))

@@ -365,3 +365,15 @@ def test_any_title_becomes_a_name_of_files(tmp_path):
         (file,) = write_texts(tmp_path, title, {".md": title})
         assert file.parent == tmp_path
         assert file.exists()
+
+
+def test_a_schema_that_is_no_text_is_set_aside(tmp_path):
+    path = tmp_path / "c.sqlite"
+    harmed = sqlite3.connect(path)
+    harmed.execute("CREATE TABLE zzzz (x)")
+    harmed.commit()
+    harmed.close()
+    path.write_bytes(path.read_bytes().replace(b"TABLE zzzz", b"TABLE\xa2zzz("))
+    base = Conversations(path)
+    assert base.set_aside is not None
+    base.close()

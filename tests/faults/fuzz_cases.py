@@ -4,6 +4,7 @@ models and texts to spoil, and values that nobody expects."""
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -33,7 +34,7 @@ POEM = "床前明月光，疑是地上霜。\n举头望明月，低头思故乡�
 SUMS = [{"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。"]} for n in range(30)]
 SMALL = ("--layers", "1", "--width", "16", "--batch", "4", "--window", "16", "--threads", "1", "--summary", "8")
 SMALL += ("--contrast", "5", "--aside", "300")
-SECONDS = 20.0  # that a case may take, unless it says otherwise
+SECONDS = 60.0  # that a case may take, also where others have the processor
 LONGEST_LINE = 1500  # characters that a person would read
 CODES = (0, 1, 2, 130)
 
@@ -269,7 +270,7 @@ def run_case(world: World, part: str, number: int, seed: str, work: Callable[[Ca
             world.canary.unlink()
             raise Failure("code from a file was run")
     except (Exception, Hang) as error:
-        error.add_note(f"the last command: {' '.join(case.words)[:500]!r}")
+        error.add_note(f"the last command: {' '.join(word[:100] for word in case.words)!r}")
         raise
     finally:
         os.chdir(before)
@@ -353,15 +354,15 @@ def altered(rng: random.Random, record: Any, times: int = 1) -> Any:
     for _ in range(times):
         places = list(_places(record))
         if not places:
-            return rng.choice(UNEXPECTED)
+            return copy.deepcopy(rng.choice(UNEXPECTED))
         holder, key = rng.choice(places)
         what = rng.randrange(10)
         if what == 0:
             del holder[key]
         elif what == 1 and isinstance(holder, dict):
-            holder[odd_text(rng, 5) or "x"] = rng.choice(UNEXPECTED)
+            holder[odd_text(rng, 5) or "x"] = copy.deepcopy(rng.choice(UNEXPECTED))
         else:
-            holder[key] = rng.choice(UNEXPECTED)
+            holder[key] = copy.deepcopy(rng.choice(UNEXPECTED))
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from tests.faults.fuzz_cases import SMALL, Case, Failure, odd_text
@@ -184,8 +185,9 @@ def run(case: Case) -> None:
     if rng.random() < 0.05:
         words.insert(rng.randrange(len(words) + 1), rng.choice(WILD))
     words = [word.replace("\0", "") for word in words]
-    after = words[words.index("--length") + 1 :][:1] if "--length" in words else []
-    if after and after[0].isdecimal() and not 0 < int(after[0][:9]) < 100:  # without end, as it was asked for
+    lengths = [after for word, after in itertools.pairwise([*words, ""]) if word == "--length"]
+    lengths += [word.removeprefix("--length=") for word in words if word.startswith("--length=")]
+    if any(length.isdecimal() and not 0 < int(length[:9]) < 100 for length in lengths):  # as long as was asked for
         return
     stdin = rng.choice([b"", "床前".encode(), rng.randbytes(30), b"\xff" * 9, "好\n".encode() * 99])
     process = case.number % PROCESSES == 11 and not any(len(word) > 50_000 for word in words)

@@ -120,7 +120,9 @@ def _spoil(case: Case, path: Path) -> None:
 
 def _pages(case: Case, path: Path) -> None:
     """Bits of one page only, so that much of the file is still right."""
-    rng, data = case.rng, bytearray(path.read_bytes() if path.is_file() else b"")
+    if not path.is_file():
+        return
+    rng, data = case.rng, bytearray(path.read_bytes())
     page = rng.randrange(max(1, len(data) // 4096)) * 4096
     data[page : page + 4096] = flipped(rng, bytes(data[page : page + 4096]), rng.choice([1, 4, 50]))
     path.write_bytes(data)
@@ -128,7 +130,7 @@ def _pages(case: Case, path: Path) -> None:
 
 def _junk(case: Case, path: Path) -> None:
     rng = case.rng
-    if path.is_dir():
+    if not path.is_file():
         return
     path.write_bytes(
         rng.choice([b"", b"x", rng.randbytes(5000), b"SQLite format 3\0" + rng.randbytes(4080), bytes(8192)])
@@ -140,8 +142,9 @@ def _beside(case: Case, path: Path) -> None:
     for ending in rng.sample(["-wal", "-shm", "-journal", ".lock"], 2):
         place = path.with_suffix(".lock") if ending == ".lock" else Path(f"{path}{ending}")
         if rng.random() < 0.2 and ending != "-shm":  # SQLite tries ten seconds before it gives that up
+            place.unlink(missing_ok=True) if place.is_file() else None
             place.mkdir(exist_ok=True)
-        else:
+        elif not place.is_dir():
             place.write_bytes(rng.choice([b"", rng.randbytes(4096), case.world.pickle, bytes(32768)]))
 
 
@@ -266,7 +269,7 @@ def _records(case: Case, path: Path) -> None:
                 base.execute("UPDATE answers SET record = ? WHERE id = ?", (text, number))
             column = rng.randrange(5)
             blob = blobs[column]
-            if blob and rng.random() < 0.6:
+            if isinstance(blob, bytes) and blob and rng.random() < 0.6:
                 name = ("tokens", "uniforms", "surprises", "lengths", "place")[column]
                 base.execute(f"UPDATE answers SET {name} = ? WHERE id = ?", (spoiled(rng, blob), number))
         base.commit()
