@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.errors import UsageError
+from charrnn.locks import lock
 
 LIMIT_GIB = 10.0
 LIMIT_VARIABLE = "CHARRNN_CACHE_GIB"
@@ -74,9 +75,11 @@ def has(key: str) -> bool:
 def hold(key: str) -> int:
     """A text that is there stays until this handle is closed. FileNotFoundError where it is not."""
     handle = _locked(folder() / key, shared=True)
-    if handle is None or not has(key):
-        raise FileNotFoundError(key)
-    return handle
+    if handle is not None and has(key):
+        return handle
+    if handle is not None:
+        os.close(handle)
+    raise FileNotFoundError(key)
 
 
 @contextlib.contextmanager
@@ -167,9 +170,11 @@ def _remove(path: Path) -> bool:
         handle = _locked(path, shared=False)
         if handle is None:
             return False
-        with tempfile.TemporaryDirectory(prefix=MAKING, dir=path.parent, ignore_cleanup_errors=True) as gone:
-            path.rename(Path(gone) / "gone")  # at once, so that nobody finds half of it
-        os.close(handle)
+        try:
+            with tempfile.TemporaryDirectory(prefix=MAKING, dir=path.parent, ignore_cleanup_errors=True) as gone:
+                path.rename(Path(gone) / "gone")  # at once, so that nobody finds half of it
+        finally:
+            os.close(handle)
     except OSError:
         return False
     return True
@@ -177,17 +182,11 @@ def _remove(path: Path) -> bool:
 
 def _locked(path: Path, *, shared: bool) -> int | None:
     """A handle that locks a folder until it is closed; None where there is none, or another process has it."""
-    if os.name == "nt":  # where files that are mapped are not taken away
-        return os.open(os.devnull, os.O_RDONLY)
-    import fcntl
-
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(os.devnull if os.name == "nt" else path, os.O_RDONLY)  # Windows opens no folder
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    if lock(handle, shared=shared):
+        return handle
+    os.close(handle)
+    return None

@@ -12,7 +12,6 @@ may read the file, and what is deleted is overwritten.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from charrnn.errors import HistoryError
+from charrnn.locks import lock
 from charrnn.paths import private
 from charrnn.plain import one_line
 
@@ -69,7 +69,6 @@ class Database:
         self._claim: TextIO | None = None
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
-            private(path)
             try:
                 self._open()
             except sqlite3.OperationalError:
@@ -78,7 +77,6 @@ class Database:
                 if not first:
                     raise
                 self._set_aside()
-                private(path)
                 self._open()
 
     def close(self) -> None:
@@ -89,19 +87,12 @@ class Database:
 
     def claim(self) -> bool:
         """Whether no other running program has claimed these conversations before; until this one ends, then."""
-        if os.name == "nt":
-            return True
-        import fcntl
-
         with self._explained():
             self._claim = self.path.with_suffix(".lock").open("w")
-            try:
-                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return True
+        return lock(self._claim.fileno())
 
     def _open(self) -> None:
+        private(self.path)
         self._base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
         try:
             version = self._base.execute("PRAGMA user_version").fetchone()[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from charrnn.errors import ModelError, TrainingError
+from charrnn.locks import lock
 
 MODELS = Path("models")
 """Where `charrnn train` writes, under the folder that it is started in."""
@@ -64,10 +65,10 @@ def claimed(path: Path) -> Iterator[None]:
 
     Raises TrainingError where another one has it, and ModelError where nothing can be written.
     """
-    lock = sibling(path, "lock")
-    made = [folder for folder in lock.parents if not folder.exists()]
+    place = sibling(path, "lock")
+    made = [folder for folder in place.parents if not folder.exists()]
     try:
-        file = _locked(lock)
+        file = _locked(place)
     except BlockingIOError:
         raise TrainingError(
             f"{path}: another training saves there just now; wait for its end, or give another --out"
@@ -81,32 +82,24 @@ def claimed(path: Path) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            lock.unlink()
+            place.unlink()
         file.close()
         for folder in made:  # of a run that saved nothing
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
 
-def _locked(lock: Path) -> TextIO:
+def _locked(path: Path) -> TextIO:
     """The file, locked. BlockingIOError where another process has locked it."""
     while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-        try:
-            if os.name != "nt":
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                return file
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        if not lock(file.fileno()):
             file.close()
-            raise
-        except OSError:  # a file system that knows no locks
-            return file
+            raise BlockingIOError
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
         file.close()  # of one who has just ended, and took it away
 
 

@@ -7,12 +7,12 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from charrnn.config import RANKS, RESTARTS, Architecture, TrainingConfig
 from charrnn.errors import FAILED, CharRNNError, TrainingError, UsageError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from charrnn.training import Trainer
 
 FINISHED_CODE, INTERRUPTED_CODE = 0, 130
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
 
     if call.config.cell not in CELLS:  # before a long text is read for nothing
         raise UsageError(f"there is no cell {call.config.cell!r}; there are {', '.join(CELLS)}")
-    out = _free_place(call, held) if ranks is None else ranks.share(lambda: _free_place(call, held))
+    out = _by_the_first(ranks, lambda: _free_place(call, held))
     from charrnn.dataset import prepare
 
     config, weights, tokenizer = call.config, None, None
@@ -170,6 +171,11 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
     return trainer
 
 
+def _by_the_first(ranks: Ranks | None, find: Callable[[], T]) -> T:
+    """What the first of the processes finds, for all; without torch, where there is only this one."""
+    return find() if ranks is None else ranks.share(find)
+
+
 def _free_place(call: TrainingCall, held: ExitStack) -> Path:
     """Where to save, which no other training does until this one ends."""
     if call.out is None:
@@ -208,10 +214,7 @@ def _resume(call: TrainingCall, display: Display, ranks: Ranks | None, held: Exi
         raise TrainingError(f"nothing to resume: there is no unfinished run{what} under models; name it with --out")
     if call.init_from or call.overwrite:
         raise UsageError("--resume goes on with a run as it was: leave out --init-from and --overwrite")
-    if ranks is None:
-        held.enter_context(claimed(path))
-    else:
-        ranks.share(lambda: held.enter_context(claimed(path)))
+    _by_the_first(ranks, lambda: held.enter_context(claimed(path)))
     from charrnn.dataset import open_dataset, prepare
     from charrnn.ranks import ALONE
     from charrnn.training import Trainer

@@ -58,7 +58,7 @@ from charrnn.ranks import ALONE, Ranks
 from charrnn.recipe import architecture, most_passes, regularised, shaped
 from charrnn.reports import Evaluated, Finished, Interrupted, Report, Said, Stepped
 from charrnn.samples import SHOWN, draw_samples
-from charrnn.training_state import Progress, put_weights, read_state, state_json, weights_of
+from charrnn.training_state import DAMAGED, Progress, put_weights, read_state, state_json, weights_of
 
 MOST_SETBACKS = 3
 
@@ -160,7 +160,7 @@ class Trainer:
                 )
             trainer.learner.go_on(progress, tensors)
             trainer.learner.join()
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        except DAMAGED as error:
             raise TrainingError(f"{path}: the saved training state is damaged ({error}); train again") from None
         return trainer
 

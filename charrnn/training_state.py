@@ -33,18 +33,8 @@ from charrnn.ranks import Ranks
 
 MOST = sys.maxsize  # of any number
 KEPT = ("step", "exp_avg", "exp_avg_sq")  # by AdamW, of each parameter
-DAMAGED = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    CharRNNError,
-)
-"""What is raised by a state that is none."""
+DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What is raised by a state that is none, beside what readers raise who know it."""
 
 
 @dataclass
@@ -164,7 +154,7 @@ def read_state(folder: Path) -> tuple[Progress, Plan, dict[str, Any], bytes]:
             TrainingConfig(**record[name])  # refuses what is none
         data = (place / STATE_TENSORS).read_bytes()
         load_tensors(data)
-    except (*DAMAGED, SafetensorError) as error:
+    except (*DAMAGED, CharRNNError, SafetensorError) as error:
         why = one_line(str(error) or type(error).__name__)[:200]
         raise TrainingError(f"{folder}: the saved training state is damaged ({why}); train again") from None
     return progress, plan, record, data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -233,6 +234,20 @@ def test_a_cache_made_to_harm_is_no_more_than_an_empty_one(tmp_path, monkeypatch
         (cache.folder() / name).parent.mkdir(exist_ok=True)
         (cache.folder() / name).write_text(content, encoding="utf-8")
     assert [entry.key for entry in cache.entries()] == [first.key]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no flock")
+def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
+    source = folder_of(tmp_path / "a", 30)
+    assert prepare([source], kind="char").key == prepare([source], kind="char").key
+    assert cache.clear()[0] > 0
 
 
 def test_the_command_shows_and_clears_it(charrnn, tmp_path):

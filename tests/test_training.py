@@ -419,3 +419,10 @@ def test_tensors_of_another_network_are_refused_before_a_kernel_sees_them(name, 
     save_file(tensors, file)
     with pytest.raises(TrainingError, match="damaged"):
         Trainer.resume(unfinished, lambda _: dataset)
+
+
+def test_what_an_optimiser_would_keep_of_a_parameter_that_is_not_there_is_refused(unfinished, dataset):
+    file = unfinished / "training_state.safetensors"
+    save_file({**load_file(file), "optimizer.999.step": np.zeros((), np.float32)}, file)
+    with pytest.raises(TrainingError, match="damaged"):
+        Trainer.resume(unfinished, lambda _: dataset)
