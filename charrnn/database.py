@@ -24,6 +24,7 @@ from charrnn.paths import private
 from charrnn.plain import one_line
 
 WAIT = 5.0  # seconds for another process that writes
+LOOKING = 0.02  # seconds between two looks whether it has ended
 
 MIGRATIONS = (
     """
@@ -93,6 +94,17 @@ class Database:
 
     def _open(self) -> None:
         private(self.path)
+        until = time.monotonic() + WAIT
+        while True:  # SQLite itself does not wait for who brings in WAL, or is the last to close
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the rest says of which kind
+                if not busy or time.monotonic() > until:
+                    raise
+            time.sleep(LOOKING)
+
+    def _connect(self) -> None:
         self._base = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
         try:
             version = self._base.execute("PRAGMA user_version").fetchone()[0]

@@ -7,6 +7,7 @@ clock or from disk is found by the first and told to the others, so that all of 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,11 +103,15 @@ class Ranks:
         if self.count > 1:
             dist.barrier()
 
-    def leave(self) -> None:
-        """Together, once all is done: who goes first would be missed."""
+    def leave(self, code: int) -> None:
+        """Together, once all is done: who goes first would be missed. Processes end here, where there are several:
+        gloo keeps threads, and one that asks for the interpreter while that is taken down aborts the process."""
         self.wait()
         if self.count > 1:
             dist.destroy_process_group()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     def mean(self, value: float, device: torch.device) -> float:
         """Of all."""

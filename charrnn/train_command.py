@@ -85,7 +85,7 @@ def run_training(call: TrainingCall) -> int:
         try:
             display = make_display(as_json=call.as_json) if ranks.first else SilentDisplay()
             code = _run(_restarted(call), display, started, signals, ranks)
-            ranks.leave()
+            ranks.leave(code)
             return code
         except (CharRNNError, RuntimeError) as error:
             if isinstance(error, CharRNNError) and ranks.first:

@@ -52,7 +52,7 @@ def command(folder, out, *words):
     return [sys.executable, "-m", "charrnn", "train", "poems.txt", "--out", out, "--store=float32", *small, *words]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["mingru", "lstm"])
 def test_a_killed_run_resumes_bit_for_bit(cell, corpus_file, tmp_path):
     """kill -9 at random moments, then resume, as often as it takes; the weights are those of a run left alone."""
     home = environment(tmp_path)
@@ -94,13 +94,15 @@ def without_clock(line):
     return {k: v for k, v in json.loads(line).items() if k != "seconds"}
 
 
-def test_interrupted_and_resumed_in_one_process_is_exact_too(dataset, tmp_path):
+@pytest.mark.parametrize("cell", CELLS)
+def test_interrupted_and_resumed_in_one_process_is_exact_too(cell, dataset, tmp_path):
     """At every kind of step: in the middle of an epoch, of an evaluation interval, and at their ends."""
-    whole = begin(dataset, tmp_path / "whole", steps=40, dropout=0.2)
+    settings = {"cell": cell, "steps": 40, "dropout": 0.2}
+    whole = begin(dataset, tmp_path / "whole", **settings)
     list(whole.run())
-    for stop_at in (0, 1, 7, 20, 39):
+    for stop_at in (0, 1, 7, 20, 39) if cell == "mingru" else (7, 20):
         path = tmp_path / f"cut{stop_at}"
-        trainer = begin(dataset, path, steps=40, dropout=0.2)
+        trainer = begin(dataset, path, **settings)
         last = list(trainer.run(lambda t=trainer, n=stop_at: t.progress.step == n))[-1]
         assert last == Interrupted(path, stop_at)
         again = Trainer.resume(path, lambda _: dataset)

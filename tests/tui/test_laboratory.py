@@ -423,11 +423,12 @@ async def test_a_key_shades_what_surprised_the_model():
 
 async def test_the_place_where_a_setting_changed_is_marked():
     session = ScriptedSession(["一二三四五六七八九十" * 10])
-    async with Opening(session, pace=100) as app:
+    async with Opening(session, pace=10) as app:
         await app.send("写")
         await app.until(lambda: "五" in app.transcript)
         await app.pilot.press("alt+up")
         await app.until(lambda: "⟨温度 0.85⟩" in app.transcript)
+        app.screen.talker.pace = 0
         await app.until(lambda: app.ready)
         live = app.transcript
         shown = app.screen.query_one(Conversation)
