@@ -21,7 +21,7 @@ from typing import Literal
 from charrnn import cache
 from charrnn.corpus import ReadingReport, file_signature, read_corpus
 from charrnn.errors import CorpusError
-from charrnn.processes import apart, encoded, processes_for
+from charrnn.parallel import apart, encoded
 from charrnn.spool import Split, Spool, Stretch
 from charrnn.tokenizer import Kind, Tokenizer, first_characters, train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter
@@ -123,7 +123,7 @@ def _write_tokens(
     written, open_side, dialogue = [0, 0], -1, False
     stage = _Stage(working)
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
-    for stretch, ids in encoded(stretches, tokenizer, processes_for(characters)):
+    for stretch, ids in encoded(stretches, tokenizer):
         side = int(stretch.held_out)
         if stretch.begins_document:
             if open_side >= 0:

@@ -130,7 +130,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
         return used
 
     peak(1)  # what is imported
-    assert peak(4) < peak(1) + 2_000_000
+    assert peak(8) < peak(4) + 1_000_000  # of the least, what is on its way to and from the threads is no part
 
 
 def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters(tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ ENCODE = """
 import sys, time
 from collections import deque
 from pathlib import Path
-from charrnn.processes import encoded
+from charrnn.parallel import encoded
 from charrnn.spool import Stretch
 from charrnn.tokenizer import train_tokenizer
 
@@ -140,10 +140,8 @@ if __name__ == "__main__":
 
 def encoding(corpora: dict[int, Path], folder: Path) -> None:
     """The table of text to tokens, of 100 MB at most, by SentencePiece alone (to arrays, to lists, by two threads of
-    its own) and by one and two processes of ours: medians of five rounds, the processes' start included."""
-    rows = [
-        ["MB", "SentencePiece, MB/s", "to lists", "two threads", "ours", "two processes", "one by one", "two by two"]
-    ]
+    its own) and by one and two threads of ours: medians of five rounds."""
+    rows = [["MB", "SentencePiece, MB/s", "to lists", "two threads", "ours", "two threads", "one by one", "two by two"]]
     for megabytes, corpus in corpora.items():
         rates: dict[str, list[float]] = {}
         for _, line in run([sys.executable, "-c", ENCODE, str(corpus)], folder)[2]:
