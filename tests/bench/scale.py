@@ -26,6 +26,7 @@ from processes import anonymous
 from table import show
 
 MINUTES = 1.0
+BATCHES = 32, 128  # of both ranks; what they exchange is the same
 SAMPLED = 0.05  # seconds between two looks at a process
 
 
@@ -154,24 +155,26 @@ def encoding(corpora: dict[int, Path], folder: Path) -> None:
 
 
 def ranks(corpora: dict[int, Path], folder: Path) -> None:
-    """The table of two processes with a thread each beside one with two, the same batch together: three rounds."""
-    rows = [["MB", "one rank of two threads, tokens/s", "two ranks of one", "ratio", "ratio of each round"]]
+    """The table of two processes with a thread each beside one with two, the same batch together: five rounds."""
+    rows = [["MB", "batch", "one rank of two threads, tokens/s", "two ranks of one", "ratio", "ratio of each round"]]
     corpus = min(corpora)
-    train = ["-m", "charrnn", "train", str(corpora[corpus]), "--minutes", str(MINUTES), "--json"]
-    train += ["--tokenizer", "subword", "--vocabulary", "8000", "--width", "256", "--layers", "2"]
-    train += ["--out", str(folder / "model"), "--overwrite"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run"]
-    commands = [
-        [sys.executable, *train, "--threads", "2", "--batch", "32"],
-        [*torchrun, "--nproc-per-node", "2", *train, "--threads", "1", "--batch", "16"],
-    ]
-    rates: list[list[float]] = [[], []]
-    for _ in range(3):
-        for found, command in zip(rates, commands, strict=True):
-            found.append(middle_rate(run(command, folder)[2]))
-    one, two = (sorted(found)[1] for found in rates)
-    each = ", ".join(f"{b / a:.2f}" for a, b in zip(*rates, strict=True))
-    rows.append([str(corpus), f"{one:,.0f}", f"{two:,.0f}", f"{two / one:.2f}", each])
+    for batch in BATCHES:
+        train = ["-m", "charrnn", "train", str(corpora[corpus]), "--minutes", str(MINUTES / 2), "--json"]
+        train += ["--tokenizer", "subword", "--vocabulary", "8000", "--width", "256", "--layers", "2"]
+        train += ["--out", str(folder / "model"), "--overwrite"]
+        torchrun = [sys.executable, "-m", "torch.distributed.run"]
+        commands = [
+            [sys.executable, *train, "--threads", "2", "--batch", str(batch)],
+            [*torchrun, "--nproc-per-node", "2", *train, "--threads", "1", "--batch", str(batch // 2)],
+        ]
+        rates: list[list[float]] = [[], []]
+        for _ in range(5):
+            for found, command in zip(rates, commands, strict=True):
+                found.append(middle_rate(run(command, folder)[2]))
+        one, two = (sorted(found)[2] for found in rates)
+        each = sorted(b / a for a, b in zip(*rates, strict=True))
+        shown = ", ".join(f"{ratio:.2f}" for ratio in each)
+        rows.append([str(corpus), str(batch), f"{one:,.0f}", f"{two:,.0f}", f"{each[2]:.2f}", shown])
     show(rows)
 
 
