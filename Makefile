@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 # Versions known to work together. On Linux it also keeps pip from a newer torch than was tested.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: chat test lint format audit clean
+.PHONY: chat test test-web lint format audit clean
 
 chat: $(VENV)/installed
 	@$(BIN)/charrnn chat
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# In a real browser: Chromium, from the system.
+test-web: $(VENV)/installed-dev
+	@$(PIP) playwright
+	$(BIN)/python -m pytest tests/tui/chromium.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""One torch layer a recurrence, a whole window at once; the parallel one is in `mingru`, their registry in `network`.
+"""One torch layer a recurrence, a whole window at once; the parallel one is in `mingru`.
 
 A layer knows nothing of tokens. It takes x (T, B, D) and a state, one (B, H) tensor for each of its parts, and gives
 h (T, B, H) and the state after the last position: T positions, B streams, D inputs, H hidden units.
@@ -21,12 +21,19 @@ from charrnn.config import ModelConfig
 
 State = tuple[Tensor, ...]
 
+CELLS: dict[str, type[Cell]] = {}
+"""By the names that their classes are given."""
+
 
 class Cell(nn.Module):
     """A layer. x (T, B, D) and the state before it → the layer's output (T, B, H) and the state after it."""
 
     block: ClassVar[bool] = False
     """Whether it adds to what it reads, which then is a stream that the network norms before the head."""
+
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        if name is not None:
+            CELLS[name] = cls
 
     @classmethod
     def of(cls, config: ModelConfig, dropout: nn.Module) -> Self:
@@ -94,7 +101,7 @@ class GatedCell(Cell):
         return nn.functional.linear(x, self.w_x, self.b).float()
 
 
-class RNN(GatedCell):
+class RNN(GatedCell, name="rnn"):
     """h_t = tanh(W_hh h_{t−1} + W_xh x_t + b_h) (Elman 1990)."""
 
     gates = 1
@@ -105,7 +112,7 @@ class RNN(GatedCell):
         return h, (h[-1].detach(),)
 
 
-class LSTM(GatedCell):
+class LSTM(GatedCell, name="lstm"):
     """i, f, o = σ(…), g = tanh(…), c_t = f c_{t−1} + i g, h_t = o tanh(c_t); each … is W_hh h_{t−1} + W_xh x_t + b_h.
 
     Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000). The gates lie in the order i, f, o, g
@@ -127,7 +134,7 @@ class LSTM(GatedCell):
         return h, (h[-1].detach(), c)
 
 
-class GRU(GatedCell):
+class GRU(GatedCell, name="gru"):
     """r, z = σ(…), n = tanh(W_xn x_t + b_n + r (W_hn h_{t−1} + b_hn)), h_t = (1 − z) n + z h_{t−1} (Cho et al. 2014).
 
     The reset gate multiplies after the matrix, as in cuDNN and torch. The gates lie in the order r, z, n.

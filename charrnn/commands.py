@@ -15,20 +15,30 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from charrnn.chat import DRAFTS, LONGEST_ANSWER
-from charrnn.config import SamplingConfig, TrainingConfig
+from charrnn.config import SamplingConfig, TrainingConfig, WebConfig
 from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
 from charrnn.options import MEMORY, Flat, Json, MemoryToo, ModelName
 from charrnn.plain import one_line, plain
 
 
-def chat(*, model: ModelName = None, memory: MemoryToo = MEMORY) -> int:
-    """Open the terminal app and talk to a model.
+def chat(
+    *,
+    model: ModelName = None,
+    memory: MemoryToo = MEMORY,
+    web: Annotated[bool, Parameter(negative="", help="In browsers, on this machine unless --host says more.")] = False,
+    served: Annotated[WebConfig | None, Flat] = None,
+) -> int:
+    """Open the terminal app and talk to a model; with --web in a browser.
 
-    Example: charrnn chat -m models/mine
+    Examples: charrnn chat -m models/mine; charrnn chat --web --port 8080
     """
-    from charrnn.chat_command import open_chat
+    from charrnn.chat_command import open_chat, open_web
 
+    if web:
+        return open_web(served, model, memory=memory)
+    if served is not None:
+        raise UsageError("--host, --port, --token, --visitors and --idle go with --web")
     return open_chat(model, memory=memory)
 
 

@@ -6,12 +6,15 @@ Frozen dataclasses of the standard library. Impossible combinations are refused 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from charrnn.errors import UsageError
+
+TOKEN, LEAST_TOKEN = "CHARRNN_TOKEN", 16  # where it may stand, and its characters
 
 
 def _require(condition: bool, message: str) -> None:
@@ -144,6 +147,46 @@ class SamplingConfig:
         )
         _require(self.repetition_window >= 0, f"repetition-window must be 0 or more, not {self.repetition_window}")
         _require(self.seed is None or 0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebConfig:
+    """The app in browsers: where it listens, and for whom."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; anything but this machine's own needs a token."""
+    port: int = 8000
+    """0 takes any that is free."""
+    token: str = field(default_factory=lambda: os.environ.get(TOKEN, ""))
+    """What a visitor must know; better in the environment variable CHARRNN_TOKEN, as others see a command line."""
+    visitors: int = 8
+    """How many at once, each in a process of 90 MB."""
+    idle: float = 15.0
+    """Minutes without a key after which a visit ends."""
+
+    def __post_init__(self) -> None:
+        require_kinds(self)
+        _require(bool(self.host), "host must be an address or a name")
+        _require(0 <= self.port <= 65535, f"port must be between 0 and 65535, not {self.port}")
+        _require(1 <= self.visitors <= 1000, f"visitors must be between 1 and 1000, not {self.visitors}")
+        _require(0 < self.idle <= 100_000, f"idle must be above 0 minutes, not {self.idle}")
+        long = len(self.token) >= LEAST_TOKEN and self.token.isascii() and self.token.isalnum()
+        _require(not self.token or long, f"token must be {LEAST_TOKEN} letters and digits or more")
+        _require(
+            bool(self.token) or self.loopback,
+            f"whoever reaches {self.host} could come in: give a token of {LEAST_TOKEN} letters and digits or more in "
+            f"{TOKEN} (python -c 'import secrets; print(secrets.token_hex())' makes one)",
+        )
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches what listens there."""
+        import ipaddress
+
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from charrnn.forms import TAPS
 from charrnn.numerics import EPSILON
 
 
-class MinGRU(Cell):
+class MinGRU(Cell, name="mingru"):
     """A block of width D with H = 3 D / 2 hidden units and F units in its gated layer; the state is h and the last
     inputs of the convolution, (B, H) and (B, TAPS − 1, D).
     """

@@ -12,15 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charrnn.cells import GRU, LSTM, RNN, Cell, State
+from charrnn.cells import CELLS, Cell, State
 from charrnn.config import ModelConfig
 from charrnn.engine import BUCKETS
 from charrnn.errors import UsageError
-from charrnn.mingru import MinGRU, norm
+from charrnn.mingru import norm
 from charrnn.numerics import EPSILON
 from charrnn.question import Bag
-
-CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "mingru": MinGRU}
 
 
 class SharedDropout(nn.Module):

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from charrnn.cells import GRU, LSTM, RNN
+from charrnn.cells import CELLS, GRU, LSTM, RNN
 from charrnn.config import ModelConfig
 from charrnn.engine import Engine, parameter_shapes
 from charrnn.forms import CELLS as FORMS
 from charrnn.mingru import MinGRU
-from charrnn.network import CELLS, Network
+from charrnn.network import Network
 from charrnn.training_state import weights_of
 
 GATED = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

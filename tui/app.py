@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -20,11 +21,13 @@ from tui.screens.chat import ChatScreen
 from tui.screens.listener import Listener
 from tui.settings import Settings
 from tui.strings import STRINGS, Language, language_of_locale
+from tui.web import hand_over
 
 if TYPE_CHECKING:
     from charrnn.turns import Turn
 
 DARK, LIGHT = "textual-dark", "textual-light"
+ORPHANED = 1.0  # seconds between two looks whether the server of a page still lives
 
 
 class ChatApp(App[None]):
@@ -68,6 +71,13 @@ class ChatApp(App[None]):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
+
+        if self.is_web:
+            self.set_interval(ORPHANED, partial(self._leave_without, os.getppid()))
+
+    def _leave_without(self, server: int) -> None:
+        if os.getppid() != server:
+            self.exit(return_code=1)
 
     def on_unmount(self) -> None:
         """What is being written is saved."""
@@ -149,6 +159,7 @@ class ChatApp(App[None]):
         except HistoryError as error:
             self._chat.notice(str(error))
             return
+        hand_over(self, files)
         self._chat.notice(words["exported"].format(", ".join(map(str, files))))
 
     def action_models(self) -> None:

@@ -19,6 +19,7 @@ from charrnn.plain import plain
 from tui.screens.ask import AskScreen
 from tui.screens.listing import ListScreen
 from tui.strings import STRINGS, Language
+from tui.web import hand_over
 from tui.widgets.line import LineInput
 from tui.widgets.rows import Row, Rows
 
@@ -142,6 +143,7 @@ class ConversationsScreen(ListScreen[int]):
         if (chosen := self._chosen()) is not None:
             files = self._try(lambda: export(self._conversations, chosen.id, Path(), self._language))
             if files is not None:
+                hand_over(self.app, files)
                 self._say(self._words["exported"].format(", ".join(map(str, files))))
 
     def _try(self, work: Callable[[], T]) -> T | None:

@@ -21,6 +21,7 @@ from charrnn.sweep import Column
 from charrnn.sweep_report import as_csv, partings, records, table, texts
 from tui.events import OfPage, SweepBegan, SweepEnded, Swept
 from tui.strings import STRINGS, Language
+from tui.web import hand_over
 from tui.widgets.column import ColumnView
 from tui.widgets.line import LineInput
 
@@ -170,4 +171,5 @@ class SweepScreen(Screen[int | None]):
         except CharRNNError as error:
             self._say(str(error))
             return
+        hand_over(self.app, files)
         self._say(self._words["exported"].format(", ".join(map(str, files))))
