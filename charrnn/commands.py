@@ -176,6 +176,8 @@ def evaluate(
 def info(*, model: ModelName = None, as_json: Json = False) -> int:
     """Say what a model is, what it was trained on, how well it does, and its files' hashes.
 
+    Example: charrnn info -m models/mine --json
+
     Parameters
     ----------
     as_json
@@ -204,6 +206,8 @@ def info(*, model: ModelName = None, as_json: Json = False) -> int:
 
 def corpus(*, as_json: Json = False) -> int:
     """Say what the bundled corpora hold, and whether they keep their rules; 1 where they do not.
+
+    Example: charrnn corpus --json
 
     Parameters
     ----------
@@ -266,8 +270,7 @@ def train(
 ) -> int:
     """Train a model on text: files, folders, or one of the bundled corpora (corpus, articles, dialogues, binary).
 
-    Example: charrnn train corpus
-    Example: charrnn train novel.txt notes/ --minutes 10 --cell gru --out models/mine
+    Examples: charrnn train corpus; charrnn train novel.txt notes/ --minutes 10 --cell gru --out models/mine
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 from cyclopts.config import Toml
@@ -34,6 +35,16 @@ for command in (
     app.command(command)
 app.command(commands.evaluate, name="eval")
 app.command(commands.train)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what makes a shell complete commands and options.
+
+    Example: eval "$(charrnn completion bash)", in ~/.bashrc
+    """
+    print(app.generate_completion(shell=shell))
+    return OK
 
 
 def run(words: Sequence[str]) -> int:

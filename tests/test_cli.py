@@ -213,6 +213,24 @@ def test_help_and_version(charrnn):
     assert "--temperature" in charrnn("generate", "--help").stdout.decode()
 
 
+def test_every_command_has_an_example():
+    from charrnn.parser import app
+
+    commands = [name for name in app if not name.startswith("-")]
+    assert len(commands) > 10
+    for name in commands:
+        assert f"charrnn {name}" in app[name].help.partition("Example")[2], name
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="it needs bash")
+def test_bash_completes_commands_and_options(charrnn):
+    script = charrnn("completion", "bash").stdout.decode()
+    script += '\n_complete() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _charrnn; echo "${COMPREPLY[@]}"; }\n'
+    script += "_complete charrnn swe\n_complete charrnn train --dry"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["sweep", "--dry-run"]
+
+
 def test_the_corpora_say_what_they_hold(charrnn):
     done = charrnn("corpus")
     assert "question sets" in done.stdout.decode()
