@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Versions known to work together. On Linux it also keeps pip from a newer torch than was tested.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: chat test test-web lint format audit clean
+.PHONY: chat test test-web lint format audit dist clean
 
 chat: $(VENV)/installed
 	@$(BIN)/charrnn chat
@@ -35,6 +35,22 @@ audit: $(VENV)/installed-dev
 	@$(BIN)/python -c 'import tomllib; print(*(d.replace(">=", "==") for d in \
 	  tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' > $(VENV)/oldest.txt
 	$(BIN)/pip-audit --no-deps --disable-pip --requirement $(VENV)/oldest.txt
+
+# Source and wheel into dist/: their descriptions, the same bytes twice (once from the source that is packed), and a whole
+# installation in an empty environment, used from an empty folder. What goes in is tested by tests/test_wheel.py.
+dist: $(VENV)/installed-dev
+	@$(PIP) twine
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist/again
+	cmp dist/*.whl dist/again/*.whl
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	@$(PYTHON) -m venv dist/empty
+	@dist/empty/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	@mkdir dist/elsewhere
+	cd dist/elsewhere && ../empty/bin/charrnn --version && ../empty/bin/charrnn generate 循环 --length 20 --seed 1
+	cd dist/elsewhere && ../empty/bin/charrnn train binary --steps 20 > train.log && ../empty/bin/charrnn ask 你好
+	rm -rf dist/again dist/empty dist/elsewhere
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

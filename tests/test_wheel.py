@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,13 +15,27 @@ import charrnn as package
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+def build(out: Path, *kinds: str) -> Path:
+    """A folder with what was built."""
+    words = [sys.executable, "-m", "build", *kinds, "--no-isolation", "--outdir", str(out), str(ROOT)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return next(out.glob("*.whl"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return next(build(tmp_path_factory.mktemp("wheel"), "--wheel").glob("*.whl"))
+
+
+def test_the_source_that_is_packed_makes_the_same_wheel_byte_for_byte(wheel, tmp_path):
+    again = build(tmp_path)  # packs the source, and makes the wheel of that
+    assert next(again.glob("*.whl")).read_bytes() == wheel.read_bytes()
+    assert wheel.name.split("-")[1] == package.__version__
+    with tarfile.open(next(again.glob("*.tar.gz"))) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    assert {"Makefile", "constraints.txt", "README.md", "tests/conftest.py", "corpora/README.md"} <= names
+    assert not {name for name in names if name.split("/")[0] in ("models", ".venv", "dist", ".git")}
 
 
 def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
