@@ -26,6 +26,7 @@ from charrnn.spool import is_held_out
 
 BUCKETS = 1 << 30  # of the retriever: hardly two runs share one
 LONGEST = 300
+SEEDS = 3
 REPEATED = 8  # characters that stand twice in an answer
 
 
@@ -147,6 +148,22 @@ def row(name: str, who: str, answers: Sequence[Answer], questions: Sequence[Aske
     ]
 
 
+def worst(model: charrnn.LanguageModel, questions: Sequence[Asked], temperature: float, most: int) -> list[list[str]]:
+    """The questions whose answers hold the smallest share of their key terms, over some seeds; the subject stays the
+    same whatever the words, so they show what there is too little text about."""
+    shares: dict[Asked, list[float]] = {question: [] for question in questions}
+    shown: dict[Asked, str] = {}
+    for start in range(SEEDS):
+        for number, question in enumerate(questions):
+            answer = say(
+                model.chat(charrnn.SamplingConfig(temperature=temperature, seed=1000 * start + number)), question.text
+            )
+            shares[question].append(sum(key in answer.text for key in question.keys) / len(question.keys))
+            shown[question] = " ".join(answer.text.split())
+    ranked = sorted(shares, key=lambda question: sum(shares[question]))[:most]
+    return [[q.text, " ".join(q.keys), f"{sum(shares[q]) / SEEDS:.2f}", shown[q]] for q in ranked]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="model folders or names; none: the one that ships")
@@ -155,8 +172,19 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1000, help="questions of a group")
     parser.add_argument("--drafts", type=int, default=DRAFTS, help="beginnings of an answer to choose from")
     parser.add_argument("--turns", type=int, nargs="+", default=[1], help="at which turns of a conversation to ask")
+    parser.add_argument("--worst", type=int, metavar="N", help="instead the N worst answers to held-out phrasings")
     given = parser.parse_args()
     sets = read_sets(given.sets)
+    if given.worst:
+        questions = groups(sets, given.most)["held-out phrasings"]
+        for model in given.models or [None]:
+            show(
+                [
+                    ["question", "keys", "hits", "an answer"],
+                    *worst(charrnn.load(model), questions, given.temperature, given.worst),
+                ]
+            )
+        return
     retriever = Retriever(sets)
     rows = [["questions", "answered by", "n", "hits", "chance", "keys", "ended", "repeats", "length"]]
     for name, questions in groups(sets, given.most).items():
