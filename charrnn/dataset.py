@@ -97,18 +97,25 @@ def _spread_sample(split: Split, spool: Spool, kind: Kind) -> Iterator[str]:
 
 
 def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "subword"], vocabulary: int) -> Tokenizer:
-    """Learned from the text; unasked, of subwords where there is much text, or enough for them and they are long
-    enough, which a trial on little of it tells: all of it takes many times as long."""
+    """Learned from the text."""
     if kind == "auto":
-        kind = "subword" if spool.characters >= ALWAYS_FROM else "char"
-        if SUBWORDS_FROM <= spool.characters < ALWAYS_FROM:
-            text = "".join(first_characters(_spread_sample(split, spool, kind), MEASURED))
-            trial = train_tokenizer([text], "subword", size=vocabulary)
-            kind = "subword" if len(text) >= SUBWORD_LENGTH * len(trial.encode(text)) else "char"
+        kind = "subword" if _reads_subwords(split, spool, vocabulary) else "char"
     sample = _spread_sample(split, spool, kind)
     if kind == "char" or spool.characters < LEARNED_APART:
         return train_tokenizer(sample, kind, size=vocabulary)
     return Tokenizer(apart(_learned, list(sample), vocabulary))
+
+
+def _reads_subwords(split: Split, spool: Spool, vocabulary: int) -> bool:
+    """Unasked: where there is much text, or enough of it and it is dialogue, of which longer tokens say more of what
+    the question chose, or they are long enough, which a trial on little of it tells: all takes many times as long."""
+    if not SUBWORDS_FROM <= spool.characters < ALWAYS_FROM:
+        return spool.characters >= ALWAYS_FROM
+    if any(stretch.role for stretch in split.stretches(spool)):
+        return True
+    text = "".join(first_characters(_spread_sample(split, spool, "subword"), MEASURED))
+    trial = train_tokenizer([text], "subword", size=vocabulary)
+    return len(text) >= SUBWORD_LENGTH * len(trial.encode(text))
 
 
 def _learned(sample: list[str], vocabulary: int) -> bytes:

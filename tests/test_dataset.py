@@ -146,6 +146,10 @@ def test_subwords_where_there_is_text_enough_and_they_are_longer_than_characters
         for length, kind in ((30_000, expected), (10_000, "char"), (45_000, "subword")):
             (tmp_path / f"{name}.txt").write_text("\n".join(textwrap.wrap(text[:length], 60)), encoding="utf-8")
             assert prepare([str(tmp_path / f"{name}.txt")], kind="auto").tokenizer.kind == kind
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"ask": ["何也"], "answer": [text[:30_000]]}), encoding="utf-8")
+    both = [str(tmp_path / "verse.txt"), str(tmp_path / "asked.jsonl")]
+    (tmp_path / "verse.txt").write_text("诗", encoding="utf-8")
+    assert prepare(both, kind="auto").tokenizer.kind == "subword"
 
 
 def aged(path, seconds=10.0):
