@@ -23,8 +23,9 @@ from charrnn.corpus import ReadingReport, file_signature, read_corpus
 from charrnn.errors import CorpusError
 from charrnn.parallel import apart, encoded
 from charrnn.spool import Split, Spool, Stretch
-from charrnn.tokenizer import Kind, Tokenizer, first_characters, train_tokenizer
+from charrnn.tokenizer import Kind, Tokenizer, first_characters
 from charrnn.tokens import TokenFile, TokenWriter
+from charrnn.vocabulary import train_tokenizer
 
 LEAST_CHARACTERS = 20
 SAMPLED: dict[Kind, int] = {"char": 5_000_000, "subword": 2_000_000}

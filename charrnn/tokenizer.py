@@ -1,25 +1,23 @@
 """Characters or subwords to token ids and back, exact both ways, and the decoder that follows a stream of ids.
 
-SentencePiece trains and stores the vocabulary and cuts text into subwords; this module adds the exactness: whatever
-SentencePiece would mangle is spelled in UTF-8 bytes here, and ids become text through a table of bytes of our own.
-It knows nothing of networks or files.
+SentencePiece stores the vocabulary, which `vocabulary` learns, and cuts text into subwords; this module adds the
+exactness: whatever SentencePiece would mangle is spelled in UTF-8 bytes here, and ids become text through a table of
+bytes of our own. It knows nothing of networks or files.
 """
 
 from __future__ import annotations
 
 import codecs
-import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from sentencepiece import SentencePieceProcessor
 
-from charrnn.errors import ModelError, UsageError
+from charrnn.errors import ModelError
 
 Kind = Literal["char", "subword"]
 Ids = npt.NDArray[np.int32]
@@ -28,8 +26,6 @@ MARKS = ("<document>", "<ask>", "<answer>")
 """Control pieces: no text encodes to them."""
 LEAST = 256 + len(MARKS) + 3
 """The least vocabulary: every byte, the marks, <unk>, the newline and the space."""
-MOST = 16_000
-"""The largest vocabulary chosen unasked."""
 
 _SPACE = "\u2581"  # how SentencePiece writes a space inside a piece
 _TOGETHER = 4096  # characters, about: of more, the sums of logarithms would lose their last digits
@@ -38,7 +34,7 @@ _MODEL_TYPES: dict[object, Kind] = {1: "subword", 4: "char"}  # TrainerSpec.Mode
 # What SentencePiece cannot take as it stands: its own signs for space, tab and unknown, what ends a C string or brings
 # a line back, and surrogates, which have no UTF-8. These are spelled here: no piece crosses them.
 _SIGNS = "\0\t\r\u2581\u2585"
-_APART = re.compile(f"([{_SIGNS}\ud800-\udfff]+)")
+APART = re.compile(f"([{_SIGNS}\ud800-\udfff]+)")
 
 
 class Tokenizer:
@@ -113,7 +109,7 @@ class Tokenizer:
         if self.kind == "char":
             return self._spell(text)
         parts = []
-        for index, part in enumerate([text] if _ordinary(text) else _APART.split(text)):
+        for index, part in enumerate([text] if _ordinary(text) else APART.split(text)):
             if index % 2:
                 parts.append(self._spell(part))
             else:
@@ -183,45 +179,6 @@ class _Spelling(dict[str, tuple[int, ...]]):
         return tuple(self._byte_ids[byte] for byte in character.encode())
 
 
-def train_tokenizer(texts: Iterable[str], kind: Kind, *, size: int = 0, max_characters: int = 5_000_000) -> Tokenizer:
-    """Learn a vocabulary from the first `max_characters` of the texts; the same texts give the same bytes.
-
-    A character seen at least twice gets a piece of its own; the others are spelled in bytes, which thereby learn from
-    the rare characters of the corpus how to write those that it lacks. Subwords are the pieces of SentencePiece's
-    unigram language model (Kudo 2018). `size` counts everything (bytes, marks, …) and is an upper limit: less is made
-    where the texts have no more to offer; below LEAST it raises UsageError. 0 chooses:
-
-    - char: as many as there are characters, at most MOST, the most frequent;
-    - subword: 1.1 times as many as there are characters, and one more for every 150 characters of text, at most MOST
-      (within 1 % of the best bits per character of a bigram model, on 8 to 170 thousand characters of Chinese).
-    """
-    if size and size < LEAST:
-        raise UsageError(f"vocabulary must be 0 (chosen from the corpus) or at least {LEAST}, not {size}")
-    sample: Iterable[str] = first_characters(texts, max_characters)
-    if kind == "subword":
-        sample = list(sample)  # read twice; characters are counted as they come
-    counts = Counter(chain.from_iterable(sample))
-    alphabet = _alphabet(counts, size or MOST)
-    if kind == "char":
-        # One sentence per character, with its count: SentencePiece makes exactly these pieces, at once. LEAST and the
-        # alphabet both count the space.
-        sentences = (f"{character}\t{count}" for character, count in alphabet.items())
-        return Tokenizer(_train(sentences, "char", len(alphabet) + LEAST - 1, input_format="tsv"))
-    size = min(size, 2**20) or min(MOST, LEAST + round(1.1 * len(alphabet) + counts.total() / 150))
-    model = _train(
-        _lines(sample, counts.keys() - alphabet.keys()),
-        "unigram",
-        size,
-        max_sentencepiece_length=8,
-        # Digit by digit, as numbers are unbounded; and indentation in one piece, as articles hold code.
-        split_digits=True,
-        allow_whitespace_only_pieces=True,
-        # The default million costs twice the time on a large sample, for a vocabulary no better.
-        seed_sentencepiece_size=max(100_000, 4 * size),
-    )
-    return Tokenizer(model)
-
-
 def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
     """The texts, cut after `length` characters; nothing is drawn past them."""
     left = length
@@ -233,13 +190,6 @@ def first_characters(texts: Iterable[str], length: int) -> Iterator[str]:
         left -= len(text)
         if left <= 0:
             return
-
-
-def _alphabet(counts: Counter[str], size: int) -> dict[str, int]:
-    """Counts of the characters that get a piece in a vocabulary of at most `size`: the space always, then by count."""
-    frequent = [c for c, count in counts.items() if count >= 2 and c not in " \n" and not _APART.match(c)]
-    frequent.sort(key=lambda c: (-counts[c], c))
-    return {" ": max(1, counts[" "])} | {c: counts[c] for c in frequent[: size - LEAST]}
 
 
 def _ordinary(text: str) -> bool:
@@ -259,44 +209,6 @@ def _some_lines(text: str, most: int) -> Iterator[str]:
         yield text[start:cut]
         start = cut
     yield text[start:]
-
-
-def _lines(sample: Iterable[str], rare: Iterable[str]) -> Iterator[str]:
-    """Cut the sample at line ends, and at characters without a piece, into what the trainer does not drop as too long.
-
-    The limit is 4,192 bytes. The newline is among the rare ones, as it is a piece of its own already.
-    """
-    cuts = {ord(character): "\n" for character in rare}
-    yield " "  # so that the space has a piece, and the trainer at least one sentence
-    for text in sample:
-        for line in text.translate(cuts).split("\n"):
-            yield from (line[start : start + 1000] for start in range(0, len(line), 1000))
-
-
-def _train(sentences: Iterable[str], model_type: str, size: int, **options: Any) -> bytes:
-    """Run SentencePiece's trainer, in silence. The number of threads is fixed as the result depends on it."""
-    model = io.BytesIO()
-    SentencePieceTrainer.Train(
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        model_type=model_type,
-        vocab_size=size,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        control_symbols=list(MARKS),
-        user_defined_symbols=["\n"],
-        bos_id=-1,
-        eos_id=-1,
-        pad_id=-1,
-        num_threads=4,
-        minloglevel=2,
-        **options,
-    )
-    return model.getvalue()
 
 
 def _kind(model: bytes) -> Kind:

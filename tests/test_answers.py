@@ -13,9 +13,9 @@ from charrnn.forms import CELLS
 from charrnn.heldout import HeldOut
 from charrnn.network import Network
 from charrnn.question import Asked, Bag
-from charrnn.tokenizer import train_tokenizer
 from charrnn.tokens import TokenFile, TokenWriter, Windows
 from charrnn.training_state import weights_of
+from charrnn.vocabulary import train_tokenizer
 
 TURNS = [("ask", "门是什么"), ("answer", "门是开关。"), ("ask", "它有几扇"), ("answer", "三扇。")]
 

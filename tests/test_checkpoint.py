@@ -19,7 +19,7 @@ from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError, TrainingError
 from charrnn.memory import EXPERTS, FEATURES, sorted_by_context
 from charrnn.paths import claimed, find_model, new_model_paths, pretrained, readable, sibling
-from charrnn.tokenizer import train_tokenizer
+from charrnn.vocabulary import train_tokenizer
 
 GUARDED = ["model.safetensors", "tokenizer.model", "memory.safetensors"]
 

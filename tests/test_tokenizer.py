@@ -18,7 +18,8 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 import charrnn
 from charrnn.errors import ModelError, UsageError
-from charrnn.tokenizer import LEAST, MARKS, Kind, Tokenizer, train_tokenizer
+from charrnn.tokenizer import LEAST, MARKS, Kind, Tokenizer
+from charrnn.vocabulary import train_tokenizer
 
 SENTENCES = (
     "循环神经网络一次读一个字，把读过的内容记在隐藏状态里。",
@@ -292,7 +293,7 @@ def test_same_texts_same_bytes_same_tokenizer(kind: Kind) -> None:
 @both
 def test_another_process_learns_the_same_and_prints_nothing(kind: Kind) -> None:
     program = (
-        "import hashlib, sys; from charrnn.tokenizer import train_tokenizer;"
+        "import hashlib, sys; from charrnn.vocabulary import train_tokenizer;"
         "model = train_tokenizer([sys.stdin.buffer.read().decode()], sys.argv[1]).model;"
         "train_tokenizer(['▅' * 9999, chr(0), '', '网' * 9999], sys.argv[1], size=300);"
         "sys.exit(0 if hashlib.sha256(model).hexdigest() == sys.argv[2] else 3)"

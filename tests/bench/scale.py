@@ -115,7 +115,7 @@ from collections import deque
 from pathlib import Path
 from charrnn.parallel import encoded
 from charrnn.spool import Stretch
-from charrnn.tokenizer import train_tokenizer
+from charrnn.vocabulary import train_tokenizer
 
 if __name__ == "__main__":
     texts = [path.read_text(encoding="utf-8") for path in sorted(Path(sys.argv[1]).iterdir())[:100]]
