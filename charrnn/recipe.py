@@ -22,12 +22,8 @@ class Shape(NamedTuple):
     feedforward: int
 
 
-SHAPES = {
-    "mingru": Shape(2, 256, 512),
-    "gru": Shape(1, 256, 768),
-    "lstm": Shape(1, 256, 768),
-    "rnn": Shape(1, 256, 768),
-}
+SHAPES = {"mingru": Shape(2, 256, 512)}
+OTHER_SHAPE = Shape(1, 256, 768)
 SMALL, SMALL_TEXT = Shape(2, 128, 256), 30_000  # tokens
 # Of a mingru that minutes would leave with few steps: a narrower one learns less from a step and makes more of them.
 FEW_STEPS, NARROWER = 900, 192
@@ -45,7 +41,7 @@ def shaped(config: TrainingConfig, tokens: int, steps: float = math.inf) -> Trai
     """The settings with a shape, its decay and a batch, for so many tokens of text to train on, and as many steps as
     the minutes have for the shape that is chosen where they are many."""
     small = tokens < SMALL_TEXT and config.cell == "mingru"
-    shape = SMALL if small else SHAPES[config.cell]
+    shape = SMALL if small else SHAPES.get(config.cell, OTHER_SHAPE)
     hurried = steps < FEW_STEPS and config.cell == "mingru"
     width = config.width or (min(NARROWER, shape.width) if hurried else shape.width)
     feedforward = shape.feedforward * width // shape.width if config.feedforward < 0 else config.feedforward
