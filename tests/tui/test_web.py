@@ -64,6 +64,18 @@ async def test_a_file_that_is_exported_comes_to_the_browser(tmp_path):
                 assert answer.status == 404
 
 
+async def test_behind_a_proxy_that_encrypts_the_socket_is_asked_for_so(tmp_path):
+    headers = {"X-Forwarded-Proto": "https"}
+    with Serving(tmp_path) as serving:
+        async with (
+            ClientSession() as session,
+            session.get(f"{serving.address}?fontsize={'9' * 5000}", headers=headers) as page,
+        ):
+            text = await page.text()
+            assert f'"wss://{page.url.authority}/ws/zh"' in text
+            assert 'data-font-size="16"' in text
+
+
 @pytest.mark.parametrize(
     "headers",
     [

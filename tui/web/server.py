@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import html
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from aiohttp import WSMsgType, web
 from textual_serve.download_manager import DownloadManager
@@ -61,7 +63,7 @@ class Server:
         application.add_routes(
             [
                 web.get("/", self._page),
-                web.get("/page.css", lambda _: asyncio.sleep(0, web.FileResponse(HERE / "page.css"))),
+                web.get("/page.css", _style),
                 web.get("/ws/{language:zh|en}", self._socket),
                 web.get("/download/{key}", self._download),
                 web.static("/static", Path(str(files("textual_serve") / "static"))),
@@ -90,11 +92,11 @@ class Server:
             return _says(request, 503, "web_full")
         language = _language(request)
         words = STRINGS[language]
-        size = request.query.get("fontsize", "")
+        secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
         page = Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
             language=language,
-            socket=f"{'wss' if request.secure else 'ws'}://{request.host}/ws/{language}",
-            size=min(max(int(size), 6), 60) if size.isdecimal() else 16,
+            socket=html.escape(f"{'wss' if secure else 'ws'}://{request.host}/ws/{language}"),
+            size=_between(request.query.get("fontsize"), 6, 60, otherwise=16),
             opening=words["web_opening"],
             ended=words["web_ended"],
             again=words["web_again"],
@@ -164,6 +166,10 @@ class Server:
         return answer
 
 
+async def _style(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(HERE / "page.css")
+
+
 async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     answer.headers.update(HEADERS)
 
@@ -200,10 +206,14 @@ def _says(request: web.Request, status: int, name: str) -> web.Response:
 
 def _cells(given: object) -> int:
     """A width or height that a terminal has."""
+    return _between(given, NARROWEST, WIDEST, otherwise=80)
+
+
+def _between(given: Any, least: int, most: int, *, otherwise: int) -> int:
     try:
-        return min(max(int(given), NARROWEST), WIDEST)  # type: ignore[call-overload, no-any-return]
+        return min(max(int(given), least), most)
     except (TypeError, ValueError, OverflowError):
-        return 80
+        return otherwise
 
 
 def serve(command: Sequence[str], settings: WebConfig, say: Callable[[str], None]) -> None:
