@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from charrnn.chat import DRAFTS, LONGEST_ANSWER
 from charrnn.config import SamplingConfig, TrainingConfig, WebConfig
-from charrnn.console import named_sources, print_json, read_prompt, restore_dash, write_text
+from charrnn.console import counting, named_sources, print_json, read_prompt, restore_dash, write_text
 from charrnn.errors import FAILED, OK, UsageError
 from charrnn.options import MEMORY, Flat, Json, MemoryToo, ModelName
 from charrnn.plain import one_line, plain
@@ -154,7 +154,9 @@ def evaluate(
     sources = named_sources(files)
     language_model = load(model, memory=memory)
     engine, tokenizer = language_model.engine, language_model.tokenizer
-    scores = score_documents(engine, tokenizer, read_corpus(sources, errors=errors), language_model.remembered)
+    documents = read_corpus(sources, errors=errors)
+    with counting("scored {:,} tokens") as scored:
+        scores = score_documents(engine, tokenizer, documents, language_model.remembered, scored)
     score = scores.whole
     figures = {
         "bits_per_character": score.bits_per_character,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from charrnn.errors import UsageError
@@ -48,6 +49,25 @@ def write_text(texts: Iterable[str]) -> None:
         sys.stdout.write(show(text))
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+@contextlib.contextmanager
+def counting(line: str) -> Iterator[Callable[[int], None]]:
+    """Of work that takes long: what it calls with how many more are done; on a terminal a last line says how many."""
+    if not sys.stderr.isatty():
+        yield lambda more: None
+        return
+    from rich.console import Console
+
+    done = 0
+    with Console(stderr=True).status("") as status:
+
+        def add(more: int) -> None:
+            nonlocal done
+            done += more
+            status.update(line.format(done))
+
+        yield add
 
 
 def curve(values: Sequence[float], width: int = CURVE_WIDTH) -> str:

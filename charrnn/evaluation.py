@@ -9,7 +9,7 @@ the network has a summary: there each turn is scored from a zero state and its m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,13 +105,21 @@ def no_bits(memory: Memory | None) -> npt.NDArray[np.float64]:
 class _Scorer:
     """A document, or a turn, as it is read from its mark on: the state after what was scored."""
 
-    def __init__(self, engine: Engine, memory: Memory | None, mark: int, summary: Array | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        memory: Memory | None,
+        mark: int,
+        summary: Array | None = None,
+        scored: Callable[[int], None] = lambda more: None,
+    ) -> None:
         self._engine = engine
         self._memory = memory
         self._history = History()
         self._state = engine.initial_state(1)
         self._last = mark
         self._summary = summary
+        self._scored = scored
 
     def add(self, ids: list[int]) -> npt.NDArray[np.float64]:
         """The bits of the next tokens, as `no_bits` has them."""
@@ -131,6 +139,7 @@ class _Scorer:
                 first = before + start + 1
                 histories = [read[max(0, end - CACHED) : end] for end in range(first, first + len(logits))]
                 bits += self._memory.bits(logits, histories, targets[window])
+            self._scored(len(logits))
         self._history.extend(inputs)
         if ids:
             self._last = ids[-1]
@@ -145,20 +154,27 @@ def score_text(engine: Engine, tokenizer: Tokenizer, text: str, memory: Memory |
 
 
 def score_documents(
-    engine: Engine, tokenizer: Tokenizer, documents: Iterable[Document], memory: Memory | None = None
+    engine: Engine,
+    tokenizer: Tokenizer,
+    documents: Iterable[Document],
+    memory: Memory | None = None,
+    scored: Callable[[int], None] = lambda more: None,
 ) -> Scores:
-    """What documents cost, each from a zero state, read piece by piece. CorpusError if there is no text."""
+    """What documents cost, each from a zero state, read piece by piece; `scored` is told of more tokens that are.
+
+    CorpusError if there is no text.
+    """
     total = Scores.of(no_bits(memory))
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
-        scorer, asked = _Scorer(engine, memory, tokenizer.document), Asked(BUCKETS)
+        scorer, asked = _Scorer(engine, memory, tokenizer.document, scored=scored), Asked(BUCKETS)
         for number, part in enumerate(document.parts):
             ids = tokenizer.encode(part.text)
             if part.role in marks:
                 answers = part.role == "answer"
                 if number and engine.config.summary:
                     summary = engine.summary(asked.bag()) if answers else None
-                    scorer = _Scorer(engine, memory, marks[part.role], summary)
+                    scorer = _Scorer(engine, memory, marks[part.role], summary, scored)
                 else:
                     ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)

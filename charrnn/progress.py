@@ -154,7 +154,7 @@ class LiveDisplay(PlainDisplay):
 
     def _picture(self) -> Group:
         rows = Table.grid(padding=(0, 1))
-        rows.add_column(style="dim", no_wrap=True)
+        rows.add_column(style="dim", no_wrap=True, min_width=len("held out"))
         rows.add_column(no_wrap=True, overflow="ellipsis")
         parts: list[Table | ProgressBar | Text] = [rows]
         if self._step:
