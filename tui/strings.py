@@ -70,6 +70,10 @@ STRINGS: Mapping[Language, Words] = {
             "试着问它：什么是隐藏状态？  温度有什么用？  你好\n"
             "按 Ctrl+T 换成续写，给它一个开头，它会一直写下去，直到你按 Esc。"
         ),
+        "welcome_writer": (
+            "这里住着一个循环神经网络。它没有读过对话，只会续写：照读过的文字的样子，逐字写下去。\n"
+            "给它一个开头，按 Enter，它会一直写，直到你按 Esc。一边写一边按 Alt+↑ Alt+↓ 换温度。"
+        ),
         "memory": "记忆",
         "no_memory": "这个模型旁边没有记忆，只有网络。",
         "switch_memory": "记忆开关",
@@ -209,6 +213,10 @@ STRINGS: Mapping[Language, Words] = {
             "A recurrent neural network lives here. It writes Chinese one character at a time; it is often wrong.\n"
             "Try:  什么是隐藏状态？   温度有什么用？   你好\n"
             "Ctrl+T lets it continue a text of yours instead, without end, until you press Esc."
+        ),
+        "welcome_writer": (
+            "A recurrent neural network lives here. It has read no dialogue: it only writes on, in the manner of its text.\n"
+            "Give it a beginning; Enter starts it, Esc stops it, Alt+↑ Alt+↓ turn the temperature."
         ),
         "memory": "memory",
         "no_memory": "This model has no memory beside its network.",

@@ -238,6 +238,8 @@ async def test_a_model_without_dialogue_only_continues_and_says_why():
     session = ScriptedSession(["写。"], can_chat=False)
     async with Opening(session) as app:
         await app.until(lambda: app.notice == STRINGS["zh"]["cannot_chat"])
+        assert "只会续写" in app.transcript
+        assert "试着问它" not in app.transcript
         await app.pilot.press("escape")
         assert app.notice == ""
         await app.pilot.press("ctrl+t")

@@ -66,7 +66,8 @@ class Listener(Screen[None]):
         return self.query_one(Conversation).writing
 
     def _welcome(self) -> None:
-        self.query_one(Conversation).add("note", self.words["welcome"])
+        writer = self.session is not None and not self.session.can_chat
+        self.query_one(Conversation).add("note", self.words["welcome_writer" if writer else "welcome"])
 
     def notice(self, text: str) -> None:
         """A line for the person, until something else is done."""
@@ -110,6 +111,9 @@ class Listener(Screen[None]):
                 if not session.can_chat and self._mode == "chat":
                     self._mode = "continue"
                     self.notice(self.words["cannot_chat"])
+                if not session.can_chat and conversation.text.strip() == self.words["welcome"]:
+                    conversation.show((), self.words)
+                    self._welcome()
             case events.Failed(why):
                 self.failed = why if self.session is None else None
                 self.notice(why)
