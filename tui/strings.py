@@ -215,7 +215,7 @@ STRINGS: Mapping[Language, Words] = {
             "Ctrl+T lets it continue a text of yours instead, without end, until you press Esc."
         ),
         "welcome_writer": (
-            "A recurrent neural network lives here. It has read no dialogue: it only writes on, in the manner of its text.\n"
+            "A recurrent neural network lives here. It has read no dialogue: it only writes on, as its text did.\n"
             "Give it a beginning; Enter starts it, Esc stops it, Alt+↑ Alt+↓ turn the temperature."
         ),
         "memory": "memory",
