@@ -139,20 +139,21 @@ def _full_under_conversations(part: Part, home: Path, rng: random.Random, refere
             return
         recorder = Recorder(model.chat(SamplingConfig(seed=size)), base)
         recorder.session.mode = "continue"
-        troubles, text, problem = set(), "", ""
+        troubles, text, problem, grown = set(), "", "", None
         for n, piece in enumerate(pieces := recorder.say("床")):
             text += piece.text
             if recorder.trouble:
                 troubles.add(recorder.trouble)
-            if n == most // 2 and recovers and troubles:
+            if n >= most // 2 and recovers and troubles and grown is None:
                 grow()
-            if n == most:
+                grown = n
+            if n >= most and (grown is None or n >= grown + most // 2):
                 break
         pieces.close()
         number, trouble = recorder.conversation, recorder.trouble
         base.close()
         end = "not in the way"
-        if recovers and troubles:
+        if grown is not None:
             end = "saved in the end"
             problem = f"still {trouble}" if trouble else ""
         elif troubles:
