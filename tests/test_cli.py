@@ -93,14 +93,18 @@ def test_output_that_is_no_longer_read_is_no_error(writer, tmp_path):
 def test_ctrl_c_ends_a_text_without_end(writer, tmp_path):
     words = [sys.executable, "-m", "charrnn", "generate", "-m", str(writer), "--length", "0"]
     with subprocess.Popen(
-        words, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        words,
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     ) as process:
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
         try:
             assert process.wait(30) == 130
         finally:
-            process.kill()  # where the test itself runs with Ctrl+C ignored, this text has no other end
+            process.kill()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
 
