@@ -14,7 +14,7 @@ import pyte
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.tui.web_client import Serving
+from tests.tui.web_client import Serving, text_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -48,8 +48,7 @@ class Tab:
 
     @property
     def text(self) -> str:
-        rows = (self.screen.buffer[y] for y in range(self.screen.lines))
-        return "\n".join("".join(row[x].data for x in range(self.screen.columns)) for row in rows)
+        return text_of(self.screen)
 
     async def until(self, *words: str) -> None:
         for _ in range(400):

@@ -21,6 +21,7 @@ import pytest
 from charrnn.history import Conversations
 from tests.conftest import environment
 from tests.test_cli import talker, writer  # noqa: F401
+from tests.tui.web_client import text_of
 
 ROOT = Path(__file__).parents[2]
 # What Textual may write beside text: CSI, OSC of the clipboard and of the pointer's shape, and DCS of queries.
@@ -55,11 +56,8 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """The screen; pyte leaves an empty cell behind each wide character."""
-        return "\n".join(
-            "".join(line[x].data for x in range(self.screen.columns))
-            for line in map(self.screen.buffer.__getitem__, range(self.screen.lines))
-        )
+        """The screen."""
+        return text_of(self.screen)
 
     def until(self, true, seconds: float = 30) -> None:
         end = time.monotonic() + seconds

@@ -16,6 +16,12 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 from tests.conftest import environment
 
 
+def text_of(screen: pyte.Screen) -> str:
+    """What stands on it; pyte leaves an empty cell behind each wide character."""
+    rows = (screen.buffer[y] for y in range(screen.lines))
+    return "\n".join("".join(row[x].data for x in range(screen.columns)) for row in rows)
+
+
 class Serving:
     """`charrnn chat --web` in a folder of its own; its visitors' rooms lie in `rooms`."""
 
@@ -83,9 +89,8 @@ class Visitor:
 
     @property
     def text(self) -> str:
-        """The screen; pyte leaves an empty cell behind each wide character."""
-        rows = (self.screen.buffer[y] for y in range(self.screen.lines))
-        return "\n".join("".join(row[x].data for x in range(self.screen.columns)) for row in rows)
+        """The screen."""
+        return text_of(self.screen)
 
     async def until(self, *words: str, seconds: float = 40) -> None:
         end = time.monotonic() + seconds

@@ -51,7 +51,6 @@ class Server:
 
     def __init__(self, command: Sequence[str], settings: WebConfig) -> None:
         self._command, self._settings = command, settings
-        self._taken = 0
         self._visits: set[Visit] = set()
         self._files = DownloadManager()
 
@@ -88,7 +87,7 @@ class Server:
         return await handler(request)
 
     async def _page(self, request: web.Request) -> web.Response:
-        if self._taken >= self._settings.visitors:
+        if len(self._visits) >= self._settings.visitors:
             return _says(request, 503, "web_full")
         language = _language(request)
         words = STRINGS[language]
@@ -106,24 +105,21 @@ class Server:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if _url(request.headers.get("Origin", "")).authority != request.host:
             return _says(request, 403, "web_host")
-        if self._taken >= self._settings.visitors:
+        if len(self._visits) >= self._settings.visitors:
             return _says(request, 503, "web_full")
-        self._taken += 1
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LONGEST_MESSAGE)
+        language: Language = "en" if request.match_info["language"] == "en" else "zh"
+        visit = Visit(self._command, language, socket, self._files)
+        self._visits.add(visit)
         try:
-            socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LONGEST_MESSAGE)
             await socket.prepare(request)
-            language: Language = "en" if request.match_info["language"] == "en" else "zh"
-            visit = Visit(self._command, language, socket, self._files)
-            self._visits.add(visit)
-            try:
-                await visit.start(*(_cells(request.query.get(name)) for name in ("width", "height")))
-                await self._pass_on(socket, visit)
-            finally:
-                await visit.stop()
-                self._visits.discard(visit)
-                await socket.close()
+            await visit.start(*(_cells(request.query.get(name)) for name in ("width", "height")))
+            await self._pass_on(socket, visit)
         finally:
-            self._taken -= 1
+            await visit.stop()
+            self._visits.discard(visit)
+            if socket.prepared:
+                await socket.close()
         return socket
 
     async def _end(self, _: web.Application) -> None:
