@@ -216,8 +216,6 @@ def corpus(*, as_json: Json = False) -> int:
     as_json
         One object, for programs.
     """
-    from dataclasses import asdict
-
     from charrnn.corpus import bundled_root
     from charrnn.corpus_report import examine
 

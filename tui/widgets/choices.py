@@ -36,6 +36,10 @@ class Choices(Bars):
             super().__init__()
             self.token = token
 
+    def __init__(self, words: Words) -> None:
+        super().__init__(words)
+        self.stood = self.cursor = self._first = 0
+
     def look(self, seen: Seen) -> None:
         """A place: the cursor on what stands there."""
         self._config = None  # no setting before
@@ -45,10 +49,6 @@ class Choices(Bars):
         self.stood = self.prospect.rank(seen.token)
         self.cursor, self._first = self.stood, 0
         self._follow()
-
-    def __init__(self, words: Words) -> None:
-        super().__init__(words)
-        self.stood = self.cursor = self._first = 0
 
     def ranks(self, count: int) -> range:
         """Those around the cursor."""
