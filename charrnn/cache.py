@@ -105,6 +105,8 @@ def publish(made: Path, key: str) -> int:
     try:
         made.rename(folder() / key)
     except OSError:
+        if handle is not None:
+            os.close(handle)
         return hold(key)
     return hold(key) if handle is None else handle
 

@@ -40,6 +40,7 @@ def model_info(
     progress: Progress,
     plan: Plan,
     name: str,
+    parent: str | None,
     scores: Scores | None,
 ) -> dict[str, Any]:
     """The part of `config.json` that is not architecture."""
@@ -50,6 +51,7 @@ def model_info(
         "has_dialogue": dataset.has_dialogue,
         "training": asdict(config),
         "asked": asdict(asked),
+        "init_from": parent,
         "corpus": asdict(dataset.facts),
         "steps": plan.steps,
         "best_step": progress.best_step,
@@ -84,6 +86,9 @@ def _command(info: Mapping[str, Any]) -> str:
     """The command that trained it: what was asked for and differs from the defaults."""
     settings, defaults = info.get("asked", info["training"]), asdict(TrainingConfig())
     words = ["charrnn train", *map(shlex.quote, info["corpus"]["sources"])]
+    words += [f"--valid {shlex.quote(source)}" for source in info["corpus"]["valid_sources"]]
+    if parent := info.get("init_from"):
+        words.append(f"--init-from {shlex.quote(parent)}")
     for key, value in settings.items():
         if value != defaults[key]:
             option = key.replace("_", "-")

@@ -111,7 +111,8 @@ class ChatSession:
             turn.before = None
             for answer in (turn, *turn.others):
                 answer.after = None  # of another session, of another model perhaps
-                if max(answer.tokens, default=0) >= self._model.config.vocabulary:
+                ours = answer.model == self._model.fingerprint
+                if ours and max(answer.tokens, default=0) >= self._model.config.vocabulary:
                     answer.model = ""  # whatever it says, this one did not write it
             readable = self.can_chat or turn.mode == "continue"
             if readable and (number >= len(turns) - UNDONE or not self._forgets(turn.mode)):
@@ -240,7 +241,7 @@ class ChatSession:
             stream.memory = memory
             stream.go_to(start)
             settings = partial(getattr, turns[n].in_force(0), "sampling")
-            growing[n] = self._generate(stream, mode, settings, np.random.default_rng(seed), look=True)
+            growing[n] = self._generate(stream, mode, settings, np.random.default_rng(seed), entropies=True)
         try:
             while growing:
                 for n, pieces in list(growing.items()):
@@ -324,7 +325,7 @@ class ChatSession:
         config, seed = with_seed(self.sampling)
         began = Change(0, 0, config, memory is not None)
         turn = Turn(self.mode, text, [began], self._model.fingerprint, time.time(), others=others, before=stream.mark())
-        turn.drafts = self._drafts if turn.mode == "chat" else 1
+        turn.drafts = self._drafts if self._forgets(turn.mode) else 1
         self._turns.append(turn)
         self._let_go()
         yield from self._write(stream, turn, np.random.default_rng(seed))

@@ -48,7 +48,7 @@ UNREADABLE = (SafetensorError, OSError, ValueError, TypeError, KeyError, Attribu
 LARGEST = 1e9  # of a weight: with larger ones its sums may be no numbers
 TRIES = 20  # of reading while saves replace what is read
 SLACK = 1 << 20  # of a weights file for its header
-LARGEST_MEMORY = (64 << 20) + SLACK
+LARGEST_MEMORY = 80_000_000 + SLACK  # ten million tokens, of a large vocabulary
 SORTED_WHEN_READ = 2_000_000  # tokens: in about a second
 GATE_SHAPES = {"w_1": (FEATURES, None), "b_1": (None,), "w_2": (None, EXPERTS), "b_2": (EXPERTS,)}
 
@@ -81,6 +81,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
     Raises ModelError when the disk is full or the place cannot be written; the present folder then stays.
     """
+    path = path.resolve()  # a link to another disk stays one
     new, previous = sibling(path, "new"), sibling(path, "previous")
     try:
         recover(path)
@@ -92,7 +93,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         if path.exists():
             path.rename(previous)
         new.rename(path)
-        _sync_folder(path.absolute().parent)
+        _sync_folder(path.parent)
         shutil.rmtree(previous, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)

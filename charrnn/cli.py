@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charrnn.errors import FAILED, INTERRUPTED, OK, WRONG_CALL, CharRNNError, UsageError
+from charrnn.errors import FAILED, INTERRUPTED, OK, WRONG_CALL, CharRNNError, UsageError, is_out_of_memory
 from charrnn.plain import one_line
 
 LONGEST = 1000  # characters of a line
@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; nothing more to say
         return OK
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         return _fail(
             CharRNNError("not enough memory: try a smaller --width, --batch or --window"), FAILED, debug, error
         )

@@ -115,6 +115,8 @@ def ask(
     from charrnn.model import load
     from charrnn.tokenizer import first_characters
 
+    if length < 1:
+        raise UsageError(f"length must be 1 or more, not {length}")
     question = read_prompt(question)
     session = load(model, memory=memory).chat(sampling, drafts)
     session.mode = "chat"
@@ -249,6 +251,8 @@ def bench(*sources: str, minutes: float = 1.0, cells: str = "mingru,gru,lstm,rnn
     from charrnn.bench import HEAD, train_run
 
     texts = named_sources(sources or ("articles",))
+    if "-" in texts:
+        raise UsageError("standard input can be read only once; save it as a file, which every cell can read")
     print(" | ".join(HEAD))
     for cell in cells.split(","):
         run = train_run([*texts, "--cell", cell, "--minutes", str(minutes)])

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, get_args, get_type_hints
 from charrnn.errors import UsageError
 
 TOKEN, LEAST_TOKEN = "CHARRNN_TOKEN", 16  # where it may stand, and its characters
+MOST_RECENT = 2048  # tokens that are kept of a text
 
 
 def _require(condition: bool, message: str) -> None:
@@ -145,7 +146,10 @@ class SamplingConfig:
             0.001 <= self.repetition_penalty <= 1000,
             f"repetition-penalty must be between 0.001 and 1000, not {self.repetition_penalty}",
         )
-        _require(self.repetition_window >= 0, f"repetition-window must be 0 or more, not {self.repetition_window}")
+        _require(
+            0 <= self.repetition_window <= MOST_RECENT,
+            f"repetition-window must be between 0 and {MOST_RECENT}, not {self.repetition_window}",
+        )
         _require(self.seed is None or 0 <= self.seed < 2**63, f"seed must be between 0 and 2^63 - 1, not {self.seed}")
 
 

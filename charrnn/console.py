@@ -25,7 +25,7 @@ def hide_dash(word: str) -> str:
 
 def restore_dash(word: str) -> str:
     """The word as it was typed."""
-    return "-" if word == STANDARD_INPUT else word
+    return word.replace(STANDARD_INPUT, "-")
 
 
 def named_sources(words: Sequence[str]) -> list[str]:

@@ -175,7 +175,7 @@ def prepare(
     key = cache.recall(signature)
     if key is not None:
         with contextlib.suppress(FileNotFoundError):  # another process may have just removed it
-            dataset = open_dataset(key)
+            dataset = open_dataset(key, sources, valid)
             cache.use(key)
             say(f"read before: {dataset.facts.documents:,} documents, {dataset.facts.characters:,} characters")
             return dataset
@@ -189,12 +189,12 @@ def prepare(
             key_parts.append(others.sha256)
         key = hashlib.sha256(json.dumps([CACHE_FORMAT, *key_parts]).encode()).hexdigest()[:32]
         try:
-            dataset = open_dataset(key)
+            dataset = open_dataset(key, sources, valid)
         except FileNotFoundError:
             made = temporary / "made"
             made.mkdir()
             _make(made, list(sources), list(valid), spool, others, tokenizer, kind, vocabulary, working)
-            dataset = open_dataset(key, cache.publish(made, key))
+            dataset = open_dataset(key, sources, valid, cache.publish(made, key))
     cache.remember(signature, key)
     cache.use(key)
     return dataset
@@ -272,12 +272,20 @@ def _make(
     (folder / cache.FACTS).write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
-def open_dataset(key: str, held: int | None = None) -> Dataset:
-    """A dataset of the cache by its key, which stays there as long as it is in use; FileNotFoundError if it is gone."""
+def open_dataset(key: str, sources: Sequence[str], valid: Sequence[str], held: int | None = None) -> Dataset:
+    """A dataset of the cache by its key, which stays there as long as it is in use; FileNotFoundError if it is gone.
+
+    The same text may have been read from other sources before; these are the ones it says.
+    """
     held = cache.hold(key) if held is None else held
     folder = cache.folder() / key
-    record = json.loads((folder / cache.FACTS).read_text(encoding="utf-8"))
-    tokenizer = Tokenizer((folder / "tokenizer.model").read_bytes())
-    dataset = Dataset(tokenizer, folder, CorpusFacts(**record["facts"]), record["has_dialogue"], key)
+    try:
+        record = json.loads((folder / cache.FACTS).read_text(encoding="utf-8"))
+        tokenizer = Tokenizer((folder / "tokenizer.model").read_bytes())
+        facts = CorpusFacts(**record["facts"] | {"sources": [*sources], "valid_sources": [*valid]})
+        dataset = Dataset(tokenizer, folder, facts, record["has_dialogue"], key)
+    except BaseException:
+        os.close(held)
+        raise
     weakref.finalize(dataset, os.close, held)
     return dataset

@@ -29,3 +29,8 @@ class TrainingError(CharRNNError):
 
 class HistoryError(CharRNNError):
     """Conversations that cannot be read or saved."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is what numpy raises where there is no room left, or torch, which has no kind of error for it."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))

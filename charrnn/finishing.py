@@ -20,7 +20,7 @@ from charrnn.network import Network
 from charrnn.tokenizer import Tokenizer
 from charrnn.tokens import TokenFile
 
-MOST_REMEMBERED = 10_000_000  # tokens: 60 MB
+MOST_REMEMBERED = 10_000_000  # tokens: 60 MB, or 80 where the vocabulary is large
 LEAST_WEIGHED = 1000  # tokens set aside, for a gate
 REHEARSED = 50_000  # tokens of the memory that is timed
 SPARSE = 4  # of so many tokens set aside one is enough for a single number

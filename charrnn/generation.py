@@ -6,6 +6,7 @@ Works on one stream of one model. It knows tokens, states and sampling, and noth
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from charrnn.config import SamplingConfig
 from charrnn.engine import BUCKETS, Engine, Ids, State, require_numbers
 from charrnn.memory import NOTHING, History, Memory, Tokens
 from charrnn.numerics import Array
-from charrnn.prospects import Look, Prospects
+from charrnn.prospects import Prospects
 from charrnn.question import MOST_CHARACTERS, Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import IncrementalDecoder, Tokenizer
@@ -41,17 +42,17 @@ class Piece:
     """Bits: −log₂ of its probability at temperature 1, before any filter."""
     uniform: float
     """The random number that drew it."""
-    look: Look | None = None
-    """Why it came, where that was asked for."""
+    entropy: float = math.nan
+    """Bits of what it was drawn from, where that was asked for."""
 
 
 class Choice(NamedTuple):
-    """A token, its surprise in bits, its random number, and why it came, where that was asked for."""
+    """A token, its surprise in bits, its random number, and the entropy of what it was drawn from, where asked for."""
 
     token: int
     surprise: float
     uniform: float
-    look: Look | None
+    entropy: float
 
 
 class _Step(NamedTuple):
@@ -207,12 +208,12 @@ class Stream:
         at_least: int = 0,
         drafts: int = 1,
         before: Sequence[int] = (),
-        look: bool = False,
+        entropies: bool = False,
     ) -> Iterator[Piece]:
         """Draw tokens without end, or until one of `stops`, which is neither read nor shown. `barred` are never drawn,
         `stops` not among the first `at_least`. An answer begins with the best of so many `drafts`, unless some tokens
-        of it were read `before`. With `look`, which costs a sort a token, pieces say why they came; those of a draft do
-        not, as of eight draws one was kept.
+        of it were read `before`. With `entropies`, which cost a sort a token, pieces have theirs; those of a draft have
+        none, as of eight draws one was kept.
 
         The settings are asked for before each token, so they may change in between, but not among the drafts. The
         stream stands after the last piece given, so a consumer may stop at any moment and go on from there.
@@ -228,18 +229,18 @@ class Stream:
         ) -> Choice:
             """A token, after what was read and what is only drafted."""
             logits = _without(logits, early_bars if drawn < at_least else bars)
-            recent = [*self._history.read(), *drafted] if seen or config.repetition_penalty != 1 else []
+            recent = [*self._history.read(), *drafted] if config.repetition_penalty != 1 else []
             uniform = rng.random()
             token, bits = sample(logits, recent, config, uniform)
-            look = Look.at(Prospects(logits, recent), config, token, uniform) if seen else None
-            return Choice(token, bits, uniform, look)
+            entropy = Prospects(logits, recent).under(config).entropy if seen else math.nan
+            return Choice(token, bits, uniform, entropy)
 
         beginning: Sequence[_Step] = []
         if drafts > 1 and not before and self._summary is not None and (config := sampling()).temperature > 0:
             beginning = self._best_beginning(self._summary, drafts, partial(choose, config=config), stops)
         for drawn in itertools.count(len(before)):
             given = beginning[drawn] if drawn < len(beginning) else None
-            choice = given.choice if given else choose(self.logits, [], drawn, sampling(), seen=look)
+            choice = given.choice if given else choose(self.logits, [], drawn, sampling(), seen=entropies)
             token = choice.token
             if token in stops:
                 return
@@ -251,7 +252,7 @@ class Stream:
             text = text_of(token, self._tokenizer, decoder)
             if self._summary is not None:
                 self._answered = (self._answered + text)[:MOST_CHARACTERS]
-            yield Piece(text, token, choice.surprise, choice.uniform, choice.look)
+            yield Piece(text, token, choice.surprise, choice.uniform, choice.entropy)
 
     def _best_beginning(
         self,

@@ -3,7 +3,7 @@
 The positions of a text, sorted by the tokens before them, the nearest first (the suffix array of the text read
 backwards; Manber and Myers 1993): the places where some n tokens stood lie side by side, and those of a longer context
 lie within those of a shorter one. So, as in the ∞-gram of Liu et al. (2024), nothing is counted before it is asked for,
-all orders share six bytes a token, and a search is a few bisections.
+all orders share six bytes a token (eight of a vocabulary above 65,536), and a search is a few bisections.
 
 The tokens of the conversation, or of the document so far, are a second such text, the cache, read as it grows (Grave et
 al. 2017).
@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from charrnn.config import MOST_RECENT
 from charrnn.numerics import Array
 
 Positions = npt.NDArray[np.uint32]
@@ -35,7 +36,7 @@ ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 DEPTH = 16  # tokens by which positions are sorted
 SORTED_TOGETHER = 1 << 20  # positions
 CACHE_ORDERS = (1, 2, 3, 4, 6)
-CACHED = 2048  # tokens
+CACHED = MOST_RECENT  # tokens
 NOTHING = -1  # in place of a token, where the network began anew
 MOST = 256  # occurrences of a context that are looked at
 SOFTER = 1.5  # temperature of the network's second voice

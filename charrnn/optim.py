@@ -33,7 +33,7 @@ def _decayed(name: str, parameter: nn.Parameter) -> float:
 
 
 def adamw(parameters: Iterable[Any], rate: float) -> torch.optim.Optimizer:
-    """AdamW as everything here uses it, of tensors or of groups of them."""
+    """AdamW as network and summary use it, of tensors or of groups of them."""
     return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 

@@ -52,20 +52,29 @@ def run(words: Sequence[str]) -> int:
     words = [hide_dash(word) for word in words]
     app.config = _config_file(words)
     try:
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     except UnusedCliTokensError as error:
-        command, extra = words[0], " ".join(map(restore_dash, error.unused_tokens or []))
-        raise UsageError(f"{command} takes no {extra!r} here; charrnn {command} --help tells what it takes") from error
+        name, extra = words[0], " ".join(map(restore_dash, error.unused_tokens or []))
+        raise UsageError(f"{name} takes no {extra!r} here; charrnn {name} --help tells what it takes") from error
     except CycloptsError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(restore_dash(str(error))) from error
+    code = command(*bound.args, **{name: _restored(value) for name, value in bound.kwargs.items()})
     return code if isinstance(code, int) else OK
+
+
+def _restored(value: object) -> object:
+    """An option's value as it was typed."""
+    if isinstance(value, Path):
+        return Path(restore_dash(str(value)))
+    return restore_dash(value) if isinstance(value, str) else value
 
 
 def _config_file(words: Sequence[str]) -> tuple[Toml, ...]:
     """The TOML file that `train --config FILE` names, for the parser to take defaults from."""
-    for i, word in enumerate(words[:-1]):
-        if word == "--config":
-            path = Path(words[i + 1])
+    for i, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == "--config" and (equals or i + 1 < len(words)):
+            path = Path(restore_dash(value if equals else words[i + 1]))
             if not path.is_file():
                 raise UsageError(f"--config {path}: there is no such file")
             return (Toml(path, must_exist=True, use_commands_as_keys=False, allow_unknown=False),)

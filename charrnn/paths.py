@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -37,8 +38,8 @@ def private(path: Path) -> Path:
 
 
 def sibling(path: Path, ending: str) -> Path:
-    """The hidden folder beside a model folder that a save goes through."""
-    path = path.absolute()
+    """The hidden folder that a save goes through: beside the model folder, where that is a link beside its target."""
+    path = path.resolve() if path.is_symlink() else path.absolute()
     return path.with_name(f".{path.name}.{ending}")
 
 
@@ -127,7 +128,10 @@ def _places(name: str | os.PathLike[str]) -> list[Path]:
     if not text or "\0" in text:
         raise ModelError(f"{text!r} is no name of a model")
     if Path(text).is_absolute() or text.startswith(("./", "../", "~")):
-        return [Path(text).expanduser()]
+        try:
+            return [Path(text).expanduser()]
+        except RuntimeError:
+            raise ModelError(f"{text}: there is no such user") from None
     return [Path(text), MODELS / text, user_models() / text]
 
 
@@ -167,11 +171,8 @@ def newest_unfinished(sources: tuple[str, ...]) -> Path | None:
     found = {}
     for folder in MODELS.iterdir():
         path = named(folder)
-        if (
-            path
-            and (path.name == base or path.name.startswith(f"{base}-" if base else ""))
-            and (folder / STATE).is_file()
-        ):
+        ours = path is not None and (not base or re.fullmatch(re.escape(base) + r"(-\d+)?", path.name))
+        if path is not None and ours and (folder / STATE).is_file():
             found[path] = (folder / STATE).stat().st_mtime
     return max(found, key=lambda path: found[path]) if found else None
 

@@ -158,25 +158,3 @@ class Prospects:
             own = self._logits[ids].astype(np.float64)
             self._sorted = key, ids, penalised[ids].astype(np.float64), softmax(own)
         return self._sorted[1:]
-
-
-@dataclass(frozen=True)
-class Look:
-    """Why a token came."""
-
-    uniform: float
-    """The random number that drew it."""
-    probability: float
-    """Of being drawn, under the settings then."""
-    rank: int
-    """In the order of falling probability, from 0."""
-    entropy: float
-    """Bits of what it was drawn from."""
-    prospects: Prospects
-
-    @classmethod
-    def at(cls, prospects: Prospects, config: SamplingConfig, token: int, uniform: float) -> Look:
-        """At a place, under the settings then."""
-        prospect = prospects.under(config)
-        rank = prospect.rank(token)
-        return cls(uniform, float(prospect.drawn[rank]), rank, prospect.entropy, prospects)

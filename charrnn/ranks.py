@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -24,6 +25,7 @@ from charrnn.errors import TrainingError
 T = TypeVar("T")
 MACHINES = "GROUP_WORLD_SIZE"  # as torchrun sets it
 FOUND = "found"
+PATIENCE = timedelta(hours=12)  # the others wait while the first scores the whole held-out text
 LOOKING = 0.2  # seconds between two looks whether another has done its part
 
 
@@ -53,7 +55,7 @@ class Ranks:
         store = dist.PrefixStore(f"attempt {os.environ.get(RESTARTS, '0')}", store)  # type: ignore[attr-defined]
         if not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-            dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
         return cls(own, count, local, store)
 
     @property

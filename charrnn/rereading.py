@@ -114,5 +114,5 @@ class Reread:
         written = (turn.prompt if turn.mode == "continue" else "") + turn.answer[: sum(turn.lengths[:number])]
         place = next_of(self._model, stream.prospects(self._barred(number)), change.sampling, written)
         name = {tokens[number]: self._model.tokenizer.piece(tokens[number])}
-        drafted = turn.drafts > 1 and number < BEGINNING
+        drafted = turn.drafts > 1 and number < min(BEGINNING, turn.given or BEGINNING)  # after a branch singly
         return Seen(number, tokens[number], place._replace(names=place.names | name), change.sampling, drafted)

@@ -34,8 +34,8 @@ class Column:
     """Bits of what each token was drawn from."""
 
     def add(self, piece: Piece) -> None:
-        """It grows by a piece, which is not kept: what may come next is half a megabyte."""
-        self.write(piece.text, piece.surprise, math.nan if piece.look is None else piece.look.entropy)
+        """It grows by a piece."""
+        self.write(piece.text, piece.surprise, piece.entropy)
 
     def write(self, text: str, bits: float, entropy: float) -> None:
         """It grows."""

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from charrnn.config import RANKS, RESTARTS, Architecture, TrainingConfig
-from charrnn.errors import FAILED, CharRNNError, TrainingError, UsageError
+from charrnn.errors import FAILED, INTERRUPTED, OK, CharRNNError, TrainingError, UsageError, is_out_of_memory
 from charrnn.paths import STATE, claimed, find_model, new_model_paths, newest_unfinished, readable, sibling
 from charrnn.progress import Display, SilentDisplay, clock, make_display
 from charrnn.reports import Finished, Interrupted
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from charrnn.ranks import Ranks
     from charrnn.training import Trainer
 
-FINISHED_CODE, INTERRUPTED_CODE = 0, 130
 T = TypeVar("T")
 
 
@@ -53,7 +52,7 @@ class _Signals:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked and RANKS not in os.environ:  # torchrun passes on what the terminal has sent, too
-            os._exit(INTERRUPTED_CODE)
+            os._exit(INTERRUPTED)
         self.asked = True
         if not self.training:
             raise KeyboardInterrupt
@@ -84,10 +83,12 @@ def run_training(call: TrainingCall) -> int:
         ranks = Ranks.join()
         try:
             display = make_display(as_json=call.as_json) if ranks.first else SilentDisplay()
-            code = _run(_restarted(call), display, started, signals, ranks)
+            code = _run(ranks.share(lambda: _restarted(call)), display, started, signals, ranks)
             ranks.leave(code)
             return code
         except (CharRNNError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
             if isinstance(error, CharRNNError) and ranks.first:
                 raise
             if isinstance(error, CharRNNError):
@@ -105,11 +106,11 @@ def _run(call: TrainingCall, display: Display, started: float, signals: _Signals
         trainer = _resume(call, display, ranks, held) if call.resume else _begin(call, display, started, ranks, held)
         if call.dry_run:
             _say_plan(trainer, display)
-            return FINISHED_CODE
+            return OK
         signals.training = True
         for last in trainer.run(signals.stop):
             display.show(last)
-    return FINISHED_CODE if isinstance(display, SilentDisplay) else _say_end(last, display, call)
+    return OK if isinstance(display, SilentDisplay) else _say_end(last, display, call)
 
 
 def _restarted(call: TrainingCall) -> TrainingCall:
@@ -162,7 +163,7 @@ def _begin(call: TrainingCall, display: Display, started: float, ranks: Ranks | 
     ranks = ranks or ALONE
     ranks.same(dataset.key, "text; each machine needs the same files")
     display.working("measuring how fast this machine trains")
-    trainer = Trainer.begin(config, dataset, out, weights=weights, started=started, ranks=ranks)
+    trainer = Trainer.begin(config, dataset, out, weights=weights, parent=call.init_from, started=started, ranks=ranks)
     parameters = sum(p.numel() for p in trainer.learner.network.parameters())
     display.say(
         f"{trainer.config.description}, {parameters / 1e6:.2f} million parameters, "
@@ -208,7 +209,7 @@ def _about(dataset: Dataset) -> str:
 
 
 def _resume(call: TrainingCall, display: Display, ranks: Ranks | None, held: ExitStack) -> Trainer:
-    path = call.out or newest_unfinished(call.sources)
+    path = call.out or _by_the_first(ranks, lambda: newest_unfinished(call.sources))
     if path is None:
         what = f" of {call.sources[0]}" if call.sources else ""
         raise TrainingError(f"nothing to resume: there is no unfinished run{what} under models; name it with --out")
@@ -220,12 +221,12 @@ def _resume(call: TrainingCall, display: Display, ranks: Ranks | None, held: Exi
     from charrnn.training import Trainer
 
     def reopen(settings: dict[str, Any]) -> Dataset:
-        _refuse_other_settings(call.config, settings["training"])
+        _refuse_other_settings(call.config, settings["training"], settings["asked"])
+        config, corpus = TrainingConfig(**settings["training"]), settings["corpus"]
         try:
-            return open_dataset(settings["dataset"])
+            return open_dataset(settings["dataset"], corpus["sources"], corpus["valid_sources"])
         except FileNotFoundError:
             display.say("the prepared text is gone from the cache: reading it again")
-        config, corpus = TrainingConfig(**settings["training"]), settings["corpus"]
         dataset = prepare(
             corpus["sources"],
             kind=config.tokenizer,
@@ -255,11 +256,12 @@ def _own_tokenizer(path: Path) -> Any:
     return read_model(path).tokenizer
 
 
-def _refuse_other_settings(given: TrainingConfig, saved: dict[str, Any]) -> None:
-    """A setting that was typed and differs from the saved one cannot be followed, so it is refused."""
+def _refuse_other_settings(given: TrainingConfig, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    """A setting that was typed and is neither the saved one nor as it was asked for cannot be followed, so it is
+    refused; one typed as the default is as if it were not."""
     defaults = asdict(TrainingConfig())
     for name, value in asdict(given).items():
-        if value not in (defaults[name], saved.get(name)):
+        if value not in (defaults[name], saved.get(name), asked.get(name)):
             raise UsageError(
                 f"--resume goes on with the saved settings, where {name.replace('_', '-')} is {saved.get(name)}: "
                 "leave the option out, or train anew"
@@ -278,7 +280,7 @@ def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
     if isinstance(last, Interrupted):
         command = f"charrnn train --resume --out {shlex.quote(str(last.path))}"
         display.say(f"interrupted and saved at step {last.step:,}; go on with: {command}")
-        return INTERRUPTED_CODE
+        return INTERRUPTED
     if isinstance(last, Finished) and not call.as_json:
         score, alone = last.scores.whole, last.scores.alone
         find_model(last.path)
@@ -289,4 +291,4 @@ def _say_end(last: Any, display: Display, call: TrainingCall) -> int:
         )
         sys.stdout.flush()
         print(f"charrnn chat -m {shlex.quote(str(last.path))}")
-    return FINISHED_CODE
+    return OK

@@ -6,6 +6,7 @@ A plan, evaluation, saving, exact resume, and the way back from a loss that blow
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -31,7 +32,7 @@ from charrnn.checkpoint import (
 )
 from charrnn.config import TrainingConfig
 from charrnn.dataset import Dataset
-from charrnn.errors import TrainingError
+from charrnn.errors import TrainingError, is_out_of_memory
 from charrnn.evaluation import Scores
 from charrnn.finishing import Finishing
 from charrnn.forms import Weights
@@ -76,6 +77,8 @@ class Trainer:
     ) -> None:
         self.ranks = ranks
         self.asked = config
+        self.parent: str | None = None
+        """The model whose weights it began with."""
         self.dataset = dataset
         self.path = path
         self.kept = config.kept(dialogue=dataset.has_dialogue)
@@ -98,23 +101,28 @@ class Trainer:
         path: Path,
         *,
         weights: Weights | None,
+        parent: str | None = None,
         started: float,
         ranks: Ranks = ALONE,
     ) -> Trainer:
         """A new run, from given weights or from the initialisation: calibrated, planned, and saved at step 0. Of
         several ranks each has a batch as large as was asked for."""
         prepare_process()
-        config = replace(config, batch=config.batch * ranks.count)
         if config.threads:
             torch.set_num_threads(config.threads)
         tokens = dataset.tokens("train").total
-        shape = shaped(config, tokens)
+
+        def for_all(steps: float = math.inf) -> TrainingConfig:
+            chosen = shaped(config, tokens, steps)
+            return replace(chosen, batch=chosen.batch * ranks.count)
+
+        shape = for_all()
         trainer, seconds = cls._to_calibrate(shape, dataset, path, started, ranks)
         affordable = affordable_steps(config, seconds, time.monotonic() - started)
-        narrower = shaped(config, tokens, ranks.tell(affordable))
+        narrower = for_all(ranks.tell(affordable))
         if narrower != shape:
             trainer, _ = cls._to_calibrate(narrower, dataset, path, started, ranks)
-        trainer.asked, learner = config, trainer.learner
+        trainer.asked, trainer.parent, learner = config, parent, trainer.learner
         learner.config = replace(learner.config, threads=torch.get_num_threads())
         if learner.model.summary and "summary.rarity" not in (weights or {}):
             learner.learn_summary()
@@ -149,8 +157,15 @@ class Trainer:
             config = TrainingConfig(**settings["training"])
             prepare_process()
             torch.set_num_threads(config.threads)
-            trainer = cls(config, open_dataset(settings), path, started - progress.seconds, ranks)
+            try:
+                dataset = open_dataset(settings)
+            except OSError as error:
+                raise TrainingError(
+                    f"{path}: its text cannot be read again ({error}); the run stands as it was saved"
+                ) from error
+            trainer = cls(config, dataset, path, started - progress.seconds, ranks)
             trainer.plan, trainer.asked = plan, TrainingConfig(**settings["asked"])
+            trainer.parent = settings.get("init_from")
             trainer.kept_weights = ranks.share(lambda: dict(read_model(path).weights))
             trainer.metrics = ranks.share(lambda: _lines(path))
             if trainer.learner.windows.streams != settings["streams"]:
@@ -161,6 +176,8 @@ class Trainer:
             trainer.learner.go_on(progress, tensors)
             trainer.learner.join()
         except DAMAGED as error:
+            if is_out_of_memory(error):
+                raise
             raise TrainingError(f"{path}: the saved training state is damaged ({error}); train again") from None
         return trainer
 
@@ -246,6 +263,7 @@ class Trainer:
         settings = {
             "training": asdict(self.config),
             "asked": asdict(self.asked),
+            "init_from": self.parent,
             "dataset": self.dataset.key,
             "corpus": asdict(self.dataset.facts),
             "streams": self.learner.windows.streams,
@@ -259,7 +277,7 @@ class Trainer:
         self, weights: bytes, scores: Scores | None = None, memory: Memory | None = None
     ) -> dict[str, bytes]:
         name = self.path.absolute().name
-        known = model_info(self.config, self.asked, self.dataset, self.progress, self.plan, name, scores)
+        known = model_info(self.config, self.asked, self.dataset, self.progress, self.plan, name, self.parent, scores)
         info = {"model": asdict(self.learner.network.config), **known}
         guarded = {WEIGHTS: weights, TOKENIZER: self.dataset.tokenizer.model}
         if memory is not None:

@@ -11,14 +11,14 @@ import pytest
 from safetensors.numpy import load, save
 
 import charrnn
-from charrnn import checkpoint
+from charrnn import checkpoint, finishing
 from charrnn.catalogue import describe, find_models, read_info
 from charrnn.checkpoint import memory_bytes, read_model, rounded, weights_bytes, write_folder
 from charrnn.config import ModelConfig
 from charrnn.engine import parameter_shapes
 from charrnn.errors import CharRNNError, ModelError, TrainingError
 from charrnn.memory import EXPERTS, FEATURES, sorted_by_context
-from charrnn.paths import claimed, find_model, new_model_paths, pretrained, readable, sibling
+from charrnn.paths import claimed, find_model, new_model_paths, newest_unfinished, pretrained, readable, sibling
 from charrnn.vocabulary import train_tokenizer
 
 GUARDED = ["model.safetensors", "tokenizer.model", "memory.safetensors"]
@@ -233,6 +233,19 @@ def test_a_save_that_fails_leaves_the_last_one(model, model_files, monkeypatch):
     assert [p.name for p in model.parent.iterdir()] == ["small"]
 
 
+def test_a_link_to_a_folder_elsewhere_stays_one(model, model_files, tmp_path):
+    (tmp_path / "other").mkdir()
+    target = (model.rename(tmp_path / "other" / "disk")).resolve()
+    model.symlink_to(target)
+    for width in (8, 16):
+        model_files = {**model_files, "more.json": str(width).encode()}
+        write_folder(model, model_files)
+    assert model.is_symlink()
+    assert (target / "more.json").read_bytes() == b"16"
+    target.rename(sibling(target, "previous"))  # a save was killed
+    assert read_model(model).config.width == 8
+
+
 @pytest.mark.parametrize("renames", [0, 1, 2])
 def test_a_save_killed_at_any_rename_leaves_a_model(model, model_files, monkeypatch, renames):
     """Killed before the first, between the two, or after both: readers and the next save find a whole folder."""
@@ -337,6 +350,21 @@ def test_names_that_are_taken_are_passed_over(tmp_path, monkeypatch):
         (tmp_path / "models" / name).mkdir(parents=True)
     found = new_model_paths(("text.txt",))
     assert [next(found).name for _ in range(2)] == ["text-3", "text-4"]
+
+
+def test_what_is_resumed_is_of_the_same_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("novel-notes", "novel-2", "novels"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "training_state.json").touch()
+    assert newest_unfinished(("novel.txt",)) == Path("models/novel-2")
+    assert newest_unfinished(("novel-notes.txt",)) == Path("models/novel-notes")
+    assert newest_unfinished(("poems.txt",)) is None
+    assert newest_unfinished(()) is not None
+
+
+def test_the_largest_memory_can_be_read():
+    assert checkpoint.LARGEST_MEMORY >= finishing.MOST_REMEMBERED * (4 + 4) + checkpoint.SLACK
 
 
 @pytest.mark.parametrize("stored_positions", [True, False])

@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import charrnn as package
+from charrnn.cli import main
 from tests.conftest import POEM, environment
 from tests.test_generation import DIALOGUE, train
 
@@ -95,18 +95,19 @@ def test_ctrl_c_ends_a_text_without_end(writer, tmp_path):
     with subprocess.Popen(
         words,
         env=environment(tmp_path),
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     ) as process:
-        time.sleep(1.5)
+        assert process.stdout is not None
+        assert process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(30) == 130
+            said = process.communicate(timeout=30)[1]
         finally:
             process.kill()
-        assert process.stderr is not None
-        assert b"Traceback" not in process.stderr.read()
+        assert process.returncode == 130
+        assert b"Traceback" not in said
 
 
 def test_ask_answers_and_ends(charrnn, talker):
@@ -156,7 +157,10 @@ def test_eval_and_info(charrnn, writer, tmp_path):
         (["train", "x", "--steps", "1", "--epochs", "1"], "not both"),
         (["train", "x", "--config", "missing.toml"], "missing.toml"),
         (["eval"], "name at least one"),
+        (["train", "x", "--config=missing.toml"], "missing.toml"),
         (["ask"], ""),
+        (["ask", "x", "--length", "0", "--json"], "length must be 1 or more"),
+        (["bench", "-"], "read only once"),
         (["chat"], "chat needs a terminal"),
     ],
 )
@@ -171,6 +175,7 @@ def test_wrong_calls_are_one_line_and_code_two(charrnn, words, said):
     [
         (["generate", "-m", "nowhere"], "there is no model 'nowhere'"),
         (["generate", "-m", "."], "not a model folder"),
+        (["generate", "-m", "~nobody-of-that-name/m"], "no such user"),
         (["train", "missing.txt", *SMALL], "there is no such file"),
         (["train", "empty.txt", *SMALL], "empty"),
         (["train", "one.txt", *SMALL], "only 1 characters"),
@@ -203,6 +208,30 @@ def test_a_model_whose_config_says_little_is_one_line(charrnn, writer, tmp_path)
         assert "does not say" in line(charrnn("info", "-m", "./m", check=1))
     (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"tokenizer": "\x1b[2J"}), encoding="utf-8")
     assert b"\x1b" not in charrnn("info", "-m", "./m").stdout
+
+
+def test_a_dash_is_standard_input_only_where_a_text_is_named(charrnn, writer, tmp_path):
+    charrnn("sweep", "床前", "-m", writer, "--temperatures", "0,1", "--length", "9", "--csv", "-")
+    assert (tmp_path / "-").read_text(encoding="utf-8").startswith("temperature")
+    text = charrnn("generate", "-", "-m", writer, "--temperature=0", "--length=9", "--stop", "-", input=b"a-b").stdout
+    assert text == charrnn("generate", "a-b", "-m", writer, "--temperature=0", "--length=9").stdout
+    assert "-: not a model folder" in line(charrnn("info", "-m", "-", check=1))
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch, capsys):
+    def lack(words):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("charrnn.parser.run", lack)
+    assert main(["info"]) == 1
+    assert "not enough memory" in capsys.readouterr().err
+
+    def mistake(words):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("charrnn.parser.run", mistake)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        main(["info"])
 
 
 def test_debug_shows_where(charrnn):
@@ -278,9 +307,11 @@ def test_dry_run_leaves_nothing(charrnn, corpus_file, tmp_path):
 
 def test_a_config_file_sets_what_the_command_line_does_not(charrnn, corpus_file, tmp_path):
     (tmp_path / "run.toml").write_text('cell = "gru"\nwidth = 12\nsteps = 7\n', encoding="utf-8")
-    charrnn("train", corpus_file, "--config", "run.toml", "--layers=1", "--threads=1", "--steps=9", "--out", "m")
-    stored = json.loads((tmp_path / "m" / "config.json").read_text(encoding="utf-8"))
-    assert (stored["training"]["cell"], stored["training"]["width"], stored["training"]["steps"]) == ("gru", 12, 9)
+    for given in (["--config", "run.toml"], ["--config=run.toml"]):
+        charrnn("train", corpus_file, *given, "--layers=1", "--threads=1", "--steps=9", "--out", "m", "--overwrite")
+        stored = json.loads((tmp_path / "m" / "config.json").read_text(encoding="utf-8"))
+        assert (stored["training"]["cell"], stored["training"]["width"], stored["training"]["steps"]) == ("gru", 12, 9)
+        shutil.rmtree(tmp_path / "m")
     (tmp_path / "bad.toml").write_text("widht = 3\n", encoding="utf-8")
     assert "widht" in line(charrnn("train", corpus_file, "--config", "bad.toml", check=2))
 
@@ -291,6 +322,7 @@ def test_training_from_standard_input_and_on_a_text_of_ones_own_to_validate(char
     stored = json.loads((tmp_path / "models" / "stdin" / "config.json").read_text(encoding="utf-8"))
     assert stored["corpus"]["valid_characters"] == len(POEM)
     assert stored["corpus"]["train_characters"] == len(POEM) * 9
+    assert "charrnn train - --valid valid.txt" in (tmp_path / "models" / "stdin" / "README.md").read_text("utf-8")
 
 
 def test_init_from_keeps_shape_and_tokenizer(charrnn, writer, corpus_file, tmp_path):
@@ -298,6 +330,7 @@ def test_init_from_keeps_shape_and_tokenizer(charrnn, writer, corpus_file, tmp_p
     child, parent = package.load(tmp_path / "child"), package.load(writer)
     assert child.config == parent.config
     assert child.tokenizer.model == parent.tokenizer.model
+    assert f"--init-from {writer} " in (tmp_path / "child" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_full_disk_is_one_line(corpus_file, tmp_path):

@@ -93,13 +93,30 @@ def test_what_was_prepared_is_found_again_and_changes_are_seen(tmp_path):
     source = folder_of(tmp_path / "a", 30)
     first = prepare([source], kind="char")
     assert prepare([source], kind="char").key == first.key
-    assert texts(open_dataset(first.key), "valid") == texts(first, "valid")
+    assert texts(open_dataset(first.key, [], []), "valid") == texts(first, "valid")
     assert prepare([source], kind="subword").key != first.key
     (tmp_path / "a" / "000.txt").write_text("改了。" * 50, encoding="utf-8")
     assert prepare([source], kind="char").key != first.key
     with pytest.raises(FileNotFoundError):
-        open_dataset("gone")
+        open_dataset("gone", [], [])
     assert not list(cache.folder().glob("reading-*"))
+
+
+def test_the_same_text_from_elsewhere_says_where_it_is_from(tmp_path):
+    sources = [folder_of(tmp_path / name, 30) for name in ("a", "b")]
+    datasets = [prepare([source], kind="char") for source in sources]
+    assert [dataset.facts.sources for dataset in datasets] == [[source] for source in sources]
+    assert datasets[0].key == datasets[1].key
+
+
+def test_two_who_prepare_the_same_leave_no_handle(tmp_path):
+    key = prepare([folder_of(tmp_path / "a", 30)], kind="char").key
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(3):
+        with cache.making() as temporary:
+            (temporary / "made").mkdir()
+            os.close(cache.publish(temporary / "made", key))
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
 def test_too_little_text_is_said(tmp_path):
@@ -204,7 +221,7 @@ def test_what_is_longest_unused_goes_where_there_is_too_much(tmp_path, monkeypat
     monkeypatch.setenv("CHARRNN_CACHE_GIB", "much")
     with pytest.raises(UsageError, match="CHARRNN_CACHE_GIB"):
         cache.use(keys[0])
-    in_use = open_dataset(keys[0])
+    in_use = open_dataset(keys[0], [], [])
     assert cache.clear() == (0, cache.entries()[0].size)
     assert texts(in_use, "valid")
     del in_use

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 import charrnn as package
-from charrnn.chat import UNDONE, ChatSession
+from charrnn.chat import UNDONE
 from charrnn.config import SamplingConfig, TrainingConfig
 from charrnn.dataset import prepare
 from charrnn.engine import BUCKETS
 from charrnn.errors import ModelError, UsageError
-from charrnn.generation import Choice, Stream, text_until
+from charrnn.generation import Choice, Piece, Stream, text_until
 from charrnn.memory import EXPERTS, FEATURES, Gate, Memory, NGrams, sorted_by_context
 from charrnn.question import Asked
 from charrnn.sampling import sample
 from charrnn.tokenizer import first_characters
 from charrnn.training import Trainer
-from charrnn.turns import Turn
+from charrnn.turns import Change, Turn
 
 DIALOGUE = [
     {"ask": [f"{n}加一是几", f"比{n}大一的数"], "answer": [f"是{n + 1}。"], "keys": [], "topic": ""} for n in range(30)
@@ -205,6 +205,19 @@ def test_a_model_without_dialogue_cannot_be_asked_but_continues(writer):
         next(session.say("你好"))
 
 
+def test_what_another_model_wrote_stays_its(talker):
+    """Also where this one has no such token."""
+    turn = Turn("chat", "3加一是几", [Change(0, 0, SamplingConfig(seed=1), False)], "another model")
+    turn.add(Piece("四", 10**6, 1.0, 0.5), 0.1)
+    session = talker.chat()
+    session.restore([turn])
+    assert turn.model == "another model"
+    session.reset()
+    turn.model = talker.fingerprint
+    session.restore([turn])
+    assert turn.model == ""
+
+
 def test_reset_begins_anew(talker):
     session = talker.chat(SamplingConfig(temperature=0))
     first = [p.token for p in most(session.say("3加一是几"))]
@@ -217,11 +230,6 @@ def test_reset_begins_anew(talker):
 def test_marks_are_never_shown(talker):
     text = "".join(talker.generate("", length=600, temperature=1.5, seed=1))
     assert not any(mark in text for mark in ("<document>", "<ask>", "<answer>", "<unk>"))
-
-
-def test_the_window_of_the_session_is_light():
-    """The module of the session imports nothing heavy: the app draws itself before numpy is there."""
-    assert ChatSession.__module__ == "charrnn.chat"
 
 
 @pytest.mark.parametrize(

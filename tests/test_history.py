@@ -223,7 +223,7 @@ def test_a_full_disk_is_said_and_what_was_saved_stays(base):
     assert base.turns(number)[0].standing.prompt == "甲"
 
 
-def test_two_programs_write_at_once(tmp_path):
+def test_several_connections_write_at_once(tmp_path):
     path = tmp_path / "c.sqlite"
     Conversations(path).close()
     errors = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from charrnn.config import SamplingConfig
-from charrnn.prospects import Look, Prospects, entropy_of
+from charrnn.prospects import Prospects, entropy_of
 from charrnn.sampling import candidates, sample
 
 # Probabilities 0.5, 0.25, 0.125, 0.0625, 0.0625, in another order.
@@ -69,13 +69,13 @@ def test_it_sees_what_is_sampled(logits, config, uniform, recent):
     assert prospect.drawn.sum() == pytest.approx(1)
     assert prospect.model.sum() == pytest.approx(1)
     token, bits = sample(logits, recent, config, uniform)
-    look = Look.at(prospects, config, token, uniform)
-    assert 2**-bits == pytest.approx(prospect.model[look.rank], rel=1e-4)
+    rank = prospect.rank(token)
+    assert 2**-bits == pytest.approx(prospect.model[rank], rel=1e-4)
     if config.repetition_penalty == 1:
         assert prospect.ids[: prospect.kept].tolist() == candidates(logits, config).ids.tolist()
     edges = np.cumsum(prospect.drawn)
     if abs(edges - uniform).min() > 1e-5 and config.temperature > 0:
-        assert look.rank == prospect.choice(uniform)
+        assert rank == prospect.choice(uniform)
 
 
 @settings(max_examples=200, deadline=None)

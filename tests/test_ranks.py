@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,13 @@ def test_two_learn_what_one_learns_from_twice_the_batch(tmp_path, corpus_file, s
         run.end()
     one, two = (weights_of(tmp_path / name) for name in ("one", "two"))
     assert apart(one, two) < 1e-5
+
+
+def test_each_has_a_batch_of_its_own_also_where_it_is_chosen(tmp_path, corpus_file):
+    words = [corpus_file, "--steps", 9, "--dry-run", "--threads", 1]
+    said = [Run(tmp_path, ranks, *words, "--out", f"of-{ranks}").end() for ranks in (1, 2)]
+    streams = [int(re.search(r"steps of (\d+) ×", each).group(1)) for each in said]
+    assert streams[1] == 2 * streams[0]
 
 
 LONG = ["--steps", 160, "--batch", 2, "--layers", 1, "--width", 16, "--window", 8, "--dropout", "0.1", "--threads", 1]

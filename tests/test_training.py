@@ -423,6 +423,14 @@ def test_tensors_of_another_network_are_refused_before_a_kernel_sees_them(name, 
         Trainer.resume(unfinished, lambda _: dataset)
 
 
+def test_a_text_that_cannot_be_read_again_is_no_damage(unfinished):
+    def refuse(settings):
+        raise PermissionError(13, "Permission denied", "text.txt")
+
+    with pytest.raises(TrainingError, match=r"cannot be read again .*text\.txt.* stands as it was saved"):
+        Trainer.resume(unfinished, refuse)
+
+
 def test_what_an_optimiser_would_keep_of_a_parameter_that_is_not_there_is_refused(unfinished, dataset):
     file = unfinished / "training_state.safetensors"
     save_file({**load_file(file), "optimizer.999.step": np.zeros((), np.float32)}, file)

@@ -71,7 +71,6 @@ class ChatApp(App[None]):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, partial(self.exit, return_code=128 + number))
-
         if self.is_web:
             self.set_interval(ORPHANED, partial(self._leave_without, os.getppid()))
 
@@ -176,9 +175,10 @@ class ChatApp(App[None]):
 
     def action_next(self) -> None:
         """What may come next, and what every setting makes of it."""
-        self._opens_next = True
         self._chat.notice(self._chat.failed or "")
-        self._chat.talker.look()
+        if self._chat.failed is None:
+            self._opens_next = True
+            self._chat.talker.look(self._chat.mode)
 
     def action_look(self) -> None:
         """What else could have stood at any place of an answer; what is being written stops first."""
@@ -217,9 +217,13 @@ class ChatApp(App[None]):
             chat.notice(chat.words["nothing_to_sweep"])
             return
 
+        first: list[int] = []
+
         def begin(temperatures: Sequence[float], length: int, seed: int | None) -> int:
             """What was typed is a prompt of its own, until it has been swept."""
-            return talker.sweep(chat.mode, given if given and seed is None else None, temperatures, length, seed)
+            run = talker.sweep(chat.mode, given or None, temperatures, length, seed, *first)
+            first[:] = first or [run]
+            return run
 
         def chosen(place: int | None) -> None:
             talker.stop()

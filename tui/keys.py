@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-# None that a terminal, a multiplexer or the text box takes: see the README's table.
+# None that a terminal or a multiplexer takes, nor the text box for typing: see the README's table.
 CHAT_KEYS = {
     "escape": "stop",
     "ctrl+t": "switch_mode",

@@ -78,7 +78,7 @@ STRINGS: Mapping[Language, Words] = {
         "no_memory": "这个模型旁边没有记忆，只有网络。",
         "switch_memory": "记忆开关",
         "cannot_chat": "这个模型没有读过对话，不能问答，只能续写。",
-        "hints": "F1 帮助  Esc 停止  Alt+↑↓ 温度  F3 F6 F7 实验  Ctrl+T 续写  F2 对话  ^Q 退出",
+        "hints": "F1 帮助  Esc 停止  Alt+↑↓ 温度  F3 F6 F7 实验  ^T 问答/续写  F2 对话  ^Q 退出",
         "help": "帮助",
         "help_close": "Esc 关闭",
         "new": "新对话",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn.errors import CharRNNError
 from tui.events import Event, Looked, LookedAt
-from tui.worker import Worker
+from tui.worker import Worker, set_mode
 
 if TYPE_CHECKING:
     from charrnn.session import Session
@@ -52,10 +52,20 @@ class Talker(Worker):
         return self._run(lambda run: self._branch(run, turn, number, token))
 
     def sweep(
-        self, mode: Mode, prompt: str | None, temperatures: Sequence[float], length: int, seed: int | None = None
+        self,
+        mode: Mode,
+        prompt: str | None,
+        temperatures: Sequence[float],
+        length: int,
+        seed: int | None = None,
+        first: int | None = None,
     ) -> int:
-        """Answer a prompt, of None the last one, at several temperatures side by side; the number of the run."""
-        return self._run(lambda run: self._sweep(run, mode, prompt, temperatures, length, seed))
+        """Answer a prompt, of None the last one, at several temperatures side by side; the number of the run. With the
+        number of the `first` run of the same prompt, where they come once more: it is the last one as soon as any of
+        those has made a turn of it."""
+        return self._run(
+            lambda run: self._sweep(run, mode, prompt, temperatures, length, seed, run if first is None else first)
+        )
 
     def choose(self, step: int) -> None:
         """The answer to the last prompt that was given so many after, or before, the one that stands."""
@@ -95,9 +105,15 @@ class Talker(Worker):
         self._settings |= settings
         self._apply()
 
-    def look(self) -> None:
-        """What may come next, now, in the middle of an answer, too."""
-        self._take_a(lambda session: Looked(session.next()))
+    def look(self, mode: Mode) -> None:
+        """What may come next, in the middle of an answer, too; where nothing is written, in a text of this mode."""
+
+        def look(session: Session) -> Event:
+            if not self._writing:
+                set_mode(session, mode)
+            return Looked(session.next())
+
+        self._take_a(look)
 
     def answers(self) -> None:
         """Those that can be looked at, once nothing is written."""

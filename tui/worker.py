@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import queue
 import threading
 import time
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.errors import CharRNNError
+from charrnn.errors import CharRNNError, HistoryError
 from tui.backend import Backend
 from tui.events import (
     Answers,
@@ -72,6 +71,8 @@ class Worker:
         self._trouble: str | None = None
         self._stopped = 0
         self._runs = 0
+        self._swept = 0  # the last run that made a turn of answers side by side
+        self._writing = False
 
     @property
     def conversation(self) -> int | None:
@@ -90,7 +91,7 @@ class Worker:
         self._jobs.put((self.shown, job))
 
     def _work(self) -> None:
-        for job in (self._open_conversations, lambda: self._open(None), self._go_on):
+        for job in (self._open_conversations, lambda: self._open(None)):
             self._do(job)
         while (given := self._jobs.get()) is not None:
             self._job, job = given
@@ -145,10 +146,17 @@ class Worker:
         self._go_on()
 
     def _show(self, conversation: int) -> None:
-        if self._conversations is not None:
+        """In the place of the one that was on screen; one that cannot be read is as an empty one."""
+        self._reset()
+        if self._conversations is None:
+            return
+        try:
             saved = self._conversations.turns(conversation)
-            self._waiting = conversation, saved
-            self._tell(Shown([turn.standing for turn in saved]))
+        except HistoryError:
+            self._tell(Shown([]))
+            raise
+        self._waiting = conversation, saved
+        self._tell(Shown([turn.standing for turn in saved]))
 
     def _go_on(self) -> None:
         """The model reads the conversation that is on screen."""
@@ -163,6 +171,7 @@ class Worker:
 
     def _say(self, run: int, mode: Mode, prompt: str, *, instead: bool) -> None:
         if run <= self._stopped:
+            self._tell(Refused(run, prompt, ""))
             return
         try:
             if self._recorder is None:
@@ -173,7 +182,7 @@ class Worker:
             self._tell(Refused(run, prompt, str(error)))
             return
         session = self._recorder.session
-        session.mode = mode if session.can_chat else "continue"
+        set_mode(session, mode)
         self._answer(Began(run, session.mode, prompt, again=False), self._recorder.say(prompt))
 
     def _say_again(self, run: int) -> None:
@@ -188,6 +197,7 @@ class Worker:
     def _answer(self, began: Began, pieces: Generator[Piece, None, None]) -> None:
         before = self._last()
         self._tell(began)
+        self._writing = True
         error, due, bits, drawn = None, time.monotonic(), 0.0, False
         try:
             for piece in pieces:
@@ -210,6 +220,7 @@ class Worker:
                 self._tell_given(began.run, turn)
         except Exception as caught:
             error = _explain(caught)
+        self._writing = False
         turn = self._last()
         if turn is before and began.again and turn is not None:  # the old answer stands
             self._tell(Chosen(turn))
@@ -226,13 +237,21 @@ class Worker:
         self._answer(Began(run, turn.mode, turn.prompt, again=True), pieces)
 
     def _sweep(
-        self, run: int, mode: Mode, prompt: str | None, temperatures: Sequence[float], length: int, seed: int | None
+        self,
+        run: int,
+        mode: Mode,
+        prompt: str | None,
+        temperatures: Sequence[float],
+        length: int,
+        seed: int | None,
+        first: int,
     ) -> None:
         if self._recorder is None or run <= self._stopped:
             self._tell(SweepEnded(run, None, self._failure if self._recorder is None else None, again=False))
             return
-        session = self._recorder.session
-        session.mode = mode if session.can_chat else "continue"
+        set_mode(self._recorder.session, mode)
+        if first <= self._swept:  # what was typed is a turn by now
+            prompt = None
         error, due = None, time.monotonic()
         before = self._last()
         try:
@@ -241,8 +260,7 @@ class Worker:
                 turn = self._last()
                 if n == 0 and turn is not None:
                     self._tell(SweepBegan(run, turn.changes[0].sampling))
-                entropy = math.nan if piece.look is None else piece.look.entropy
-                self._tell(Swept(run, number, piece.text, piece.surprise, entropy))
+                self._tell(Swept(run, number, piece.text, piece.surprise, piece.entropy))
                 due = self._wait(due, len(piece.text) / len(temperatures))
                 if run <= self._stopped:
                     break
@@ -250,6 +268,8 @@ class Worker:
         except Exception as caught:
             error = _explain(caught)
         turn = self._last()
+        if turn is not before:
+            self._swept = run
         self._tell(SweepEnded(run, None if turn is before else turn, error, again=prompt is None))
 
     def _answers(self) -> None:
@@ -292,6 +312,11 @@ class Worker:
             return due
         time.sleep(max(0.0, due - now))
         return max(due, now) + characters / pace
+
+
+def set_mode(session: Session, mode: Mode) -> None:
+    """Chat only with what can."""
+    session.mode = mode if session.can_chat else "continue"
 
 
 def _explain(error: Exception) -> str:

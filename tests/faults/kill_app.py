@@ -186,7 +186,7 @@ def _app_in_a_terminal(home: Path, model: Path, number: int, seconds: float) -> 
         terminal.keys("\x0e")  # Ctrl+N
         if number == 0:
             terminal.keys("\x14")  # Ctrl+T: without end
-        terminal.until(lambda screen: "续写" in screen)
+        terminal.until(lambda screen: "续写" in screen.partition("\n")[0])
         terminal.keys(prompt + "\r")
         terminal.until(lambda screen: "▍" in screen)
         end = time.monotonic() + seconds

@@ -13,7 +13,7 @@ import numpy as np
 from charrnn.config import SamplingConfig
 from charrnn.errors import ModelError, UsageError
 from charrnn.generation import Piece
-from charrnn.prospects import Look, Prospects
+from charrnn.prospects import Prospects
 from charrnn.turns import Change, Next, Seen, Turn
 
 NAMES = ["戊", "甲", "丙", "<document>", "\x1b[31m"]
@@ -71,7 +71,7 @@ class ScriptedSession:
         """Five characters and a mark: 1/2, 1/4, 1/8, 1/16 twice, whatever was said."""
         logits = np.log(np.array([0.0625, 0.5, 0.125, 0.25, 0.0625], np.float32))
         share = np.array([1, 0.5, 1, 1, 1], np.float32) if self.remembers else None
-        written = self.turns[-1].answer[-80:] if self.turns else ""
+        written = next((turn.answer[-80:] for turn in self.turns[::-1] if turn.mode == self.mode), "")
         return Next(Prospects(logits, (), share), dict(enumerate(NAMES)), written)
 
     def look_at(self, turn: Turn, number: int, stop: Callable[[], bool] = lambda: False) -> Seen | None:
@@ -109,8 +109,7 @@ class ScriptedSession:
         for pieces in itertools.zip_longest(*writing):
             for n, piece in enumerate(pieces):
                 if piece is not None:
-                    look = Look.at(self.next().prospects, configs[n], 1, piece.uniform)
-                    yield n, replace(piece, look=look)
+                    yield n, replace(piece, entropy=self.next().prospects.under(configs[n]).entropy)
 
     def reset(self) -> None:
         self.turns = []

@@ -249,6 +249,14 @@ async def test_a_model_without_dialogue_only_continues_and_says_why():
         assert session.said == [("continue", "开头")]
 
 
+async def test_another_model_is_welcomed_as_what_it_is():
+    models = iter([ScriptedSession([], can_chat=False), ScriptedSession([]), ScriptedSession([], can_chat=False)])
+    async with Opening(lambda _: next(models)) as app:
+        for welcome in ("welcome_writer", "welcome", "welcome_writer"):
+            await app.until(lambda said=STRINGS["zh"][welcome]: app.transcript.strip() == said)
+            app.screen.switch_model("another")
+
+
 async def test_errors_are_lines_on_the_screen():
     session = ScriptedSession([ModelError("出错了：换一个模型"), ValueError("bug"), "好。"])
     async with Opening(session) as app:
@@ -352,8 +360,9 @@ async def test_everything_fits(size, language):
     async with Opening(ScriptedSession(["答案，" * 60]), size=size, language=language) as app:
         await app.send("问题" * 30)
         await app.until(lambda: "7" in app.transcript)
-        for line in app.lines().split("\n"):
-            assert cell_len(line) <= size[0]
+        flow = app.screen.query_one(Conversation)._flow
+        assert flow.width < size[0]
+        assert all(cell_len(x.block.text[x.start : x.end].rstrip()) <= flow.width for x in flow.lines if x.block)
         if size[0] >= 80:
             for name in ("#hints", "#title"):
                 width = app.screen.query_one(name).size.width

@@ -1,4 +1,4 @@
-"""What the eight states that matter look like, at two sizes, as text; and that it can be read in light and dark.
+"""What the states that matter look like, at several sizes, as text; and that it can be read in light and dark.
 
 CHARRNN_DRAW=1 draws the pictures in `pictures/` anew; look at them before they are committed.
 """

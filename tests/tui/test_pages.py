@@ -231,6 +231,25 @@ async def test_a_damaged_answer_is_said_and_the_chat_goes_on(file):
     assert prompts_of(file, 2) == ["新的"]
 
 
+async def test_a_damaged_conversation_that_is_opened_is_an_empty_one(file):
+    """What is said next belongs neither to it nor to the one that was on screen before."""
+    damaged, whole = fill(file, ["坏的", "好的"])
+    base = Conversations(file)
+    base._base.execute("UPDATE answers SET record = '{}' WHERE turn = 1")
+    base.close()
+    session = ScriptedSession(["答。"])
+    async with Opening(session, conversations=file) as app:
+        await app.until(lambda: "好的" in app.transcript and app.ready)
+        app.screen.open_conversation(damaged)
+        await app.until(lambda: "damaged" in app.notice)
+        assert app.transcript == STRINGS["zh"]["welcome"]
+        await app.send("新问")
+        await app.until(lambda: app.ready and "答。\n" in app.transcript)
+        assert [turn.prompt for turn in session.turns] == ["新问"]
+    assert prompts_of(file, whole) == ["好的"]
+    assert prompts_of(file, whole + 1) == ["新问"]
+
+
 async def test_the_conversation_on_screen_deleted_before_the_model_is_there(file):
     fill(file, ["旧的"])
     arrive = threading.Event()
@@ -360,7 +379,7 @@ async def test_a_training_run_is_watched(tmp_path):
         assert "样本3" in str(page.query_one("#sample").visual)
 
 
-def test_models_are_found_where_they_are(tmp_path, monkeypatch):
+def test_broken_models_are_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "config.json").write_text("{")
@@ -371,13 +390,17 @@ def test_models_are_found_where_they_are(tmp_path, monkeypatch):
     assert shipped.curve
 
 
-async def test_language_and_theme_are_kept(tmp_path):
+async def test_language_and_theme_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     file = tmp_path / "sub" / "settings.json"
-    for language in ("en", "zh"):
+    for language, theme in (("en", "textual-light"), ("zh", "textual-dark")):
         async with Opening(ScriptedSession([]), language=None, settings=file) as app:
             app.pilot.app.action_switch_language()
             app.pilot.app.action_switch_theme()
-        assert json.loads(file.read_text())["language"] == language
+        assert json.loads(file.read_text()) == {"language": language, "theme": theme}
+        async with Opening(ScriptedSession([]), language=None, settings=file) as app:
+            assert app.screen.language == language
+            assert app.pilot.app.theme == theme
     file.write_text("[junk")
     async with Opening(ScriptedSession([]), language=None, settings=file) as app:
         assert app.pilot.app.theme == "textual-dark"

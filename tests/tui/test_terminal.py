@@ -40,7 +40,7 @@ class Terminal:
             os.execve(
                 sys.executable,
                 [sys.executable, "-m", module, *words],
-                {"PYTHONPATH": str(ROOT), **environment(home), "TERM": "xterm-256color", "LANG": "zh_CN.UTF-8"},
+                {"PYTHONPATH": str(ROOT), **environment(home), "TERM": "xterm-256color", "LC_ALL": "zh_CN.UTF-8"},
             )
         self.resize(columns, rows)
         self.modes = termios.tcgetattr(self.file)
@@ -201,7 +201,7 @@ def test_a_closed_terminal_ends_it_and_loses_nothing(chat, writer, tmp_path):  #
     assert "".join(saved(tmp_path)[0].answer.split()).startswith(seen)
 
 
-def test_a_killed_app_loses_at_most_the_last_second(chat, writer, tmp_path):  # noqa: F811
+def test_a_killed_app_has_saved_what_it_wrote(chat, writer, tmp_path):  # noqa: F811
     terminal = chat("-m", writer)
     terminal.until(lambda screen: "就绪" in screen)
     terminal.keys("床前\r")

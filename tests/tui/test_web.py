@@ -58,8 +58,14 @@ async def test_a_file_that_is_exported_comes_to_the_browser(tmp_path):
             for key in keys:
                 async with session.get(f"{serving.address}download/{key}") as answer:
                     files[answer.content_disposition.filename] = await answer.text()
-            markdown = next(text for name, text in files.items() if name.endswith(".md"))
-            assert "你好" in markdown
+            assert "你好" in files["你好.md"]
+            await visitor.type("\x13")  # once more, and nobody takes it
+            while not isinstance((message := await visitor.socket.receive(timeout=20)).data, str):
+                pass
+            await visitor.socket.close()
+            assert await serving.empty()
+            async with session.get(f"{serving.address}download/{message.json()[1]}") as answer:
+                assert answer.status == 404
             async with session.get(f"{serving.address}download/x") as answer:
                 assert answer.status == 404
 
@@ -123,14 +129,15 @@ async def test_what_makes_no_sense_ends_the_visit(serving, said):
         assert await serving.empty()
 
 
-async def test_no_screen_is_larger_than_a_terminal(serving):
-    async with ClientSession() as session:
-        visitor = await Visitor.enter(session, serving.address)
-        await visitor.until("就绪")
-        for width, height in ((10**9, 10**9), (-1, 0), (80, 24)):
-            await visitor.socket.send_json(["resize", {"width": width, "height": height}])
-        await visitor.type("\ud800写")
-        await visitor.until("写")
+async def test_no_screen_is_larger_than_a_terminal(tmp_path):
+    with Serving(tmp_path, "--host", "127.0.0.2") as serving:  # this machine, too, under another name
+        async with ClientSession() as session:
+            visitor = await Visitor.enter(session, serving.address)
+            await visitor.until("就绪")
+            for width, height in ((10**9, 10**9), (-1, 0), (80, 24)):
+                await visitor.socket.send_json(["resize", {"width": width, "height": height}])
+            await visitor.type("\ud800写")
+            await visitor.until("写")
 
 
 async def test_who_has_no_token_does_not_come_in(tmp_path):
@@ -176,3 +183,5 @@ def test_where_nobody_should_listen_it_does_not(charrnn, serving):
     assert "go with --web" in charrnn("chat", "--port", "1", check=2).stderr.decode()
     port = serving.address.rstrip("/").split(":")[-1]
     assert "another --port" in charrnn("chat", "--web", "--port", port, check=1).stderr.decode()
+    words = ["--host", "no.such.invalid", "--token", "a" * 16]
+    assert "--host is an address" in charrnn("chat", "--web", *words, check=1).stderr.decode()

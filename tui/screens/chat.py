@@ -152,7 +152,7 @@ class ChatScreen(Listener):
         answer = encodable(turns[0].answer)
         self.app.copy_to_clipboard(answer)
         said, copied = self.words["copied"].format(f"{len(answer):,}"), self._backend.copied
-        if copied is not None:
+        if copied is not None and not self.app.is_web:  # a visitor has no way to files
             try:
                 keep_copy(copied, answer)
                 said += self.words["copied_to"].format(copied)
@@ -187,7 +187,7 @@ class ChatScreen(Listener):
     def look_on(self) -> None:
         """What may come next by now, while an answer is written, and once at its end."""
         if self.writing or self._looks_on:
-            self.talker.look()
+            self.talker.look(self._mode)
         self._looks_on = self.writing
 
     def follow(self, config: SamplingConfig) -> None:
@@ -212,9 +212,9 @@ class ChatScreen(Listener):
         return self.query_one(Conversation).last_prompt
 
     def take_prompt(self) -> str:
-        """What is in the box, as if it were sent."""
-        box = self.query_one(PromptBox)
-        text, box.border_title, self._draft = box.take(), None, None
+        """What is in the box; after it stands there what an edit had put aside."""
+        text = self.query_one(PromptBox).take()
+        self._end_editing()
         return text.strip() if self._mode == "chat" or not text.strip() else text
 
     def stop_writing(self) -> None:

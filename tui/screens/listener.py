@@ -111,7 +111,7 @@ class Listener(Screen[None]):
                 if not session.can_chat and self._mode == "chat":
                     self._mode = "continue"
                     self.notice(self.words["cannot_chat"])
-                if not session.can_chat and conversation.text.strip() == self.words["welcome"]:
+                if conversation.text.strip() in (self.words["welcome"], self.words["welcome_writer"]):
                     conversation.show((), self.words)
                     self._welcome()
             case events.Failed(why):
@@ -135,9 +135,10 @@ class Listener(Screen[None]):
                 if error is not None:
                     conversation.add("error", error)
             case events.Refused(run, prompt, why):
+                if any(number == run for number, _ in self._waiting):  # else it was given up
+                    self._offer(prompt)
+                    self.notice(why)
                 self._begun(run)
-                self._offer(prompt)
-                self.notice(why)
             case events.Chosen(turn):
                 conversation.replace_last(turn, self.words)
             case events.Forked():

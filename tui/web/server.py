@@ -17,17 +17,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from socket import gaierror
 from string import Template
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import WSMsgType, web
-from textual_serve.download_manager import DownloadManager
 from yarl import URL
 
 from charrnn.config import WebConfig
 from charrnn.errors import CharRNNError
 from tui.strings import STRINGS, Language
-from tui.web.visit import Visit
+from tui.web.visit import Downloads, Visit
 
 COOKIE = "charrnn"
 LONGEST_MESSAGE = 1 << 20  # bytes: what may be pasted at once
@@ -52,7 +53,7 @@ class Server:
     def __init__(self, command: Sequence[str], settings: WebConfig) -> None:
         self._command, self._settings = command, settings
         self._visits: set[Visit] = set()
-        self._files = DownloadManager()
+        self._files = Downloads()
 
     def application(self) -> web.Application:
         """Its routes; every answer has the headers, and every question is checked first."""
@@ -74,7 +75,7 @@ class Server:
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Who listens on loopback is asked by that name only: another one leads here by a trick (DNS rebinding)."""
         settings = self._settings
-        if settings.loopback and _url(f"//{request.host}").host not in LOCAL:
+        if settings.loopback and _url(f"//{request.host}").host not in (*LOCAL, settings.host):
             return _says(request, 403, "web_host")
         if settings.token and request.path == "/" and "token" in request.query:
             if not _same(request.query["token"], settings.token):
@@ -154,10 +155,11 @@ class Server:
             return _says(request, 404, "web_gone")
         answer = web.StreamResponse()
         answer.content_type, answer.charset = offered.mime_type, offered.encoding
-        answer.headers["Content-Disposition"] = f"attachment; filename={json.dumps(offered.file_name)}"
+        answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(offered.file_name, safe='')}"
         await answer.prepare(request)
-        async for chunk in self._files.download(key):
-            await answer.write(chunk)
+        with contextlib.suppress(KeyError):  # the visit has ended, or another has fetched it
+            async for chunk in self._files.download(key):
+                await answer.write(chunk)
         await answer.write_eof()
         return answer
 
@@ -224,6 +226,10 @@ async def _serve(application: web.Application, settings: WebConfig, say: Callabl
         site = web.TCPSite(runner, settings.host, settings.port)
         try:
             await site.start()
+        except gaierror as error:
+            raise CharRNNError(
+                f"cannot listen on {settings.host}: {error.strerror}; --host is an address of this machine"
+            ) from None
         except (OSError, OverflowError) as error:
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise CharRNNError(

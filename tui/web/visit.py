@@ -23,10 +23,19 @@ PRELUDE = b"__GANGLION__\n"  # what Textual's driver for the web says first
 GRACE = 3.0  # seconds to end in, before it is ended
 
 
+class Downloads(DownloadManager):
+    """textual-serve's files that visitors' apps have offered, which forgets those of a visit that has ended."""
+
+    def forget(self, visit: Visit) -> None:
+        """What it has offered is there no more."""
+        for key in [key for key, offered in self._active_downloads.items() if offered.app_service is visit]:
+            del self._active_downloads[key]
+
+
 class Visit(AppService):
     """textual-serve's way of talking to an app, around a process that no shell starts, and that surely ends."""
 
-    def __init__(self, command: Sequence[str], language: Language, socket: WebSocketResponse, files: DownloadManager):
+    def __init__(self, command: Sequence[str], language: Language, socket: WebSocketResponse, files: Downloads):
         super().__init__(
             command[0],
             write_bytes=socket.send_bytes,
@@ -34,7 +43,7 @@ class Visit(AppService):
             close=socket.close,  # type: ignore[arg-type]
             download_manager=files,
         )
-        self._words, self._language = command, language
+        self._words, self._language, self._files = command, language, files
         self._room = Path(tempfile.mkdtemp(prefix="charrnn-visitor-"))
         with contextlib.suppress(OSError):
             (self._room / "models").symlink_to(Path("models").absolute())
@@ -85,4 +94,5 @@ class Visit(AppService):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+        self._files.forget(self)
         await asyncio.to_thread(shutil.rmtree, self._room, ignore_errors=True)

@@ -120,7 +120,7 @@ class Reader(Transcript):
         block = self._flow.blocks[self._block]
         if not 0 <= y < len(lines) or lines[y].block is not block or not self._starts:
             return None
-        line, used = lines[y], max(0, (self.scrollable_content_region.width - self._flow.width) // 2)
+        line, used = lines[y], self._margin
         for place in range(line.start, line.end):
             used += cell_len(block.text[place])
             if x < used:
@@ -137,8 +137,7 @@ class Reader(Transcript):
         if here is None:
             return
         block, line = self._flow.blocks[self._block], self._flow.lines[here]
-        margin = max(0, (self.scrollable_content_region.width - self._flow.width) // 2)
-        x = margin + cell_len(block.text[line.start : self._starts[self.number]])
+        x = self._margin + cell_len(block.text[line.start : self._starts[self.number]])
         token = self._token_at(x, here + lines - self.scroll_offset.y)
         if token is not None:
             self.put(token)

@@ -106,6 +106,11 @@ class Transcript(ScrollView):
         else:
             self.scroll_to(y=text.find(anchor), animate=False)
 
+    @property
+    def _margin(self) -> int:
+        """Cells left of the text."""
+        return max(0, (self.scrollable_content_region.width - self._flow.width) // 2)
+
     # Drawing -----------------------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
@@ -115,7 +120,7 @@ class Transcript(ScrollView):
         if number >= len(self._flow.lines) or (line := self._flow.lines[number]).block is None:
             return Strip.blank(width, base)
         strip = Strip(self._segments(line, number)).apply_offsets(0, number)
-        margin = max(0, (width - self._flow.width) // 2)
+        margin = self._margin
         bar = line.block.kind in ("ask", "error")
         bar_style = base + self.get_component_rich_style("transcript--bar")
         edge = [Segment(" " * (margin - 2), base), Segment("▌ " if bar else "  ", bar_style)]
