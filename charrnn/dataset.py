@@ -36,7 +36,7 @@ ALWAYS_FROM = 5_000_000  # characters: of so much text, read hardly twice, any s
 LEARNED_APART = 500_000  # characters: from here on learning subwords takes seconds
 PIECE = 4096  # characters of a sample's pieces
 MEASURED = 200_000  # characters, of the trial that finds that length
-CACHE_FORMAT = 6
+CACHE_FORMAT = 7
 
 Say = Callable[[str], None]
 BETWEEN = 0.2  # seconds between two words about how far a stage is
@@ -85,16 +85,18 @@ class Dataset:
 
 
 def _spread_sample(split: Split, spool: Spool, kind: Kind) -> Iterator[str]:
-    """Training text, every k-th piece of it when the corpus is large."""
-    every = max(1, -(-spool.characters // SAMPLED[kind]))
-    kept = 0
+    """Training text; of a large corpus a piece here and there, as many as it takes, from everywhere in it."""
+    share = min(1.0, SAMPLED[kind] / spool.characters)
+    read = kept = 0
     for stretch in split.stretches(spool):
         if stretch.held_out:
             continue
         for start in range(0, len(stretch.text), PIECE):
-            if kept % every == 0:
-                yield stretch.text[start : start + PIECE]
-            kept += 1
+            piece = stretch.text[start : start + PIECE]
+            read += len(piece)
+            if kept + len(piece) <= share * read or share == 1:
+                kept += len(piece)
+                yield piece
 
 
 def _new_tokenizer(split: Split, spool: Spool, kind: Literal["auto", "char", "subword"], vocabulary: int) -> Tokenizer:

@@ -11,10 +11,11 @@ import tracemalloc
 
 import pytest
 
-from charrnn import cache
+from charrnn import cache, dataset
+from charrnn.corpus import read_corpus
 from charrnn.dataset import open_dataset, prepare
 from charrnn.errors import CorpusError, UsageError
-from charrnn.spool import HELD_OUT_SHARE, hash_share
+from charrnn.spool import HELD_OUT_SHARE, Split, Spool, hash_share
 from charrnn.tokens import TokenFile
 
 SENTENCE = "第{}篇：循环神经网络逐字读过，再把读过的带到下一步。\n"
@@ -117,6 +118,18 @@ def test_two_who_prepare_the_same_leave_no_handle(tmp_path):
             (temporary / "made").mkdir()
             os.close(cache.publish(temporary / "made", key))
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("documents", [21, 35, 90])
+def test_of_a_long_text_as_much_is_learned_from_as_may_be_and_from_everywhere(tmp_path, monkeypatch, documents):
+    monkeypatch.setitem(dataset.SAMPLED, "subword", 20_000)
+    source = folder_of(tmp_path / "a", 0)
+    for n in range(documents):
+        (tmp_path / "a" / f"{n:03}.txt").write_text(chr(0x4E00 + n) * 1000, encoding="utf-8")
+    spool = Spool.write(read_corpus([source]), tmp_path / "spool")
+    sample = "".join(dataset._spread_sample(Split.of(spool), spool, "subword"))
+    assert 0.7 * min(20_000, 1000 * documents) <= len(sample) <= 20_000
+    assert max(sample) >= chr(0x4E00 + documents - 9)
 
 
 def test_too_little_text_is_said(tmp_path):
