@@ -58,7 +58,6 @@ class Tab:
         raise AssertionError(self.text)
 
     async def type(self, text: str) -> None:
-        await self.page.locator(".xterm-screen").click()
         await self.page.keyboard.insert_text(text)  # as an input method does
         await self.until(text)
         await self.page.keyboard.press("Enter")
@@ -108,7 +107,6 @@ async def test_two_people_talk_to_it_each_alone_and_a_closed_tab_ends_its_proces
                 break
             await asyncio.sleep(0.1)
         assert len(serving.visitors) == 1
-        await second.page.locator(".xterm-screen").click()
         await second.page.keyboard.press("Control+q")
         await second.page.wait_for_selector("body.-closed .ended", state="visible")
         assert await serving.empty()

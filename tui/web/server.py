@@ -63,7 +63,7 @@ class Server:
         application.add_routes(
             [
                 web.get("/", self._page),
-                web.get("/page.css", _style),
+                web.get("/{file:page.css|page.js}", _file),
                 web.get("/ws/{language:zh|en}", self._socket),
                 web.get("/download/{key}", self._download),
                 web.static("/static", Path(str(files("textual_serve") / "static"))),
@@ -164,8 +164,8 @@ class Server:
         return answer
 
 
-async def _style(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(HERE / "page.css")
+async def _file(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(HERE / request.match_info["file"])
 
 
 async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
