@@ -77,6 +77,10 @@ class Answers:
         """What is said, without marks."""
         return self._tokenizer.decode(self._tokens.document(turn, 1 + self._begins_document(turn)).tolist())
 
+    def speaks(self, turn: int) -> bool:
+        """Whether a turn is a question or an answer."""
+        return self._mark(turn) >= 0
+
     def prose(self) -> npt.NDArray[np.bool_]:
         """Which turns are none, but documents or what stands before a dialogue."""
         return np.array([self._mark(turn) < 0 for turn in range(len(self._tokens))], bool)

@@ -96,6 +96,12 @@ class ModelConfig(Architecture):
     """Length of the vector in which a question reaches its answer; 0: it has none."""
     sharpness: float = 1.0
     """What logits are multiplied by: below 1 where a network is surer of itself than text it never read warrants."""
+    dialogue_sharpness: float = 0.0
+    """The same in questions and answers, of which a network that has them by heart is surer yet; 0: the same."""
+
+    def sharpness_of(self, *, dialogue: bool) -> float:
+        """What logits are multiplied by, in questions and answers or elsewhere."""
+        return self.dialogue_sharpness if dialogue and self.dialogue_sharpness else self.sharpness
 
     @property
     def hidden(self) -> int:
@@ -111,6 +117,8 @@ class ModelConfig(Architecture):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(0 < self.sharpness < 100, f"sharpness must be above 0, not {self.sharpness}")
+        other = self.dialogue_sharpness
+        _require(0 <= other < 100, f"dialogue-sharpness must be 0 or more, not {other}")
         _require(2 <= self.vocabulary <= 2**20, f"vocabulary must be between 2 and {2**20}, not {self.vocabulary}")
 
 

@@ -66,7 +66,7 @@ class Engine:
         full = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in weights.items()}
         self.embedding = full["embedding.weight"]
         self.head = full.get("head.weight", self.embedding)
-        self.head_bias: Array = full["head.bias"] * np.float32(config.sharpness)
+        self.head_bias: Array = full["head.bias"]
         self.norm = full.get("norm")
         self._summary = {
             name.removeprefix("summary."): array for name, array in full.items() if name.startswith("summary.")
@@ -139,10 +139,11 @@ class Engine:
                 x = x + gated_layer(rms_normed(x), *self.feedforward)
         return x, self.joined(after)
 
-    def logits(self, h: Array) -> Array:
+    def logits(self, h: Array, *, dialogue: bool = False) -> Array:
         """y = W_hy h + b_y, times the sharpness: (…, D) → (…, V)."""
+        sharpness = np.float32(self.config.sharpness_of(dialogue=dialogue))
         with np.errstate(**QUIET):
-            return np.asarray((h * np.float32(self.config.sharpness)) @ self.head.T + self.head_bias)
+            return np.asarray((h * sharpness) @ self.head.T + self.head_bias * sharpness)
 
     def stepper(self, streams: int = 1) -> Stepper:
         """Streams at the beginning of a document, to go on in place."""
@@ -172,9 +173,8 @@ class Stepper:
         self._feedforward = GatedLayerStep(*engine.feedforward, streams) if engine.feedforward else None
         self._x, self._scaled, self._h, self._logits = (room(streams, n) for n in (D, D, D, V))
         self._scale = np.float32(engine.config.input_scale)
-        self._sharpness = np.float32(engine.config.sharpness)
         self._average = np.full(D, 1 / D, np.float32)
-        self._summed: tuple[Array, Array] | None = None
+        self.summarise(None)
         self.load(engine.initial_state(streams))
 
     def load(self, state: State) -> None:
@@ -188,7 +188,10 @@ class Stepper:
 
     def summarise(self, summary: Array | None) -> None:
         """From the next token on, answer the question of this summary, or none."""
-        self._summed = self._engine.summed(summary)
+        engine = self._engine
+        self._summed = engine.summed(summary)
+        self._sharpness = np.float32(engine.config.sharpness_of(dialogue=summary is not None))
+        self._bias: Array = engine.head_bias * self._sharpness
 
     def step(self, ids: Ids) -> Array:
         """One token for each stream, (B,) → what the head reads, (B, D), valid until the next step."""
@@ -234,5 +237,5 @@ class Stepper:
                 np.dot(self._engine.head, self._scaled, self._logits)
             else:
                 np.dot(self._scaled, self._engine.head.T, self._logits)
-            self._logits += self._engine.head_bias
+            self._logits += self._bias
         return self._logits.reshape(self._streams, -1)

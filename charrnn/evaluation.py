@@ -112,6 +112,8 @@ class _Scorer:
         mark: int,
         summary: Array | None = None,
         scored: Callable[[int], None] = lambda more: None,
+        *,
+        dialogue: bool = False,
     ) -> None:
         self._engine = engine
         self._memory = memory
@@ -119,6 +121,7 @@ class _Scorer:
         self._state = engine.initial_state(1)
         self._last = mark
         self._summary = summary
+        self._dialogue = dialogue
         self._scored = scored
 
     def add(self, ids: list[int]) -> npt.NDArray[np.float64]:
@@ -131,7 +134,7 @@ class _Scorer:
         for start in range(0, len(targets), POSITIONS):
             window = slice(start, start + POSITIONS)
             h, self._state = self._engine.advance(inputs[window, None], self._state, self._summary)
-            logits = self._engine.logits(h[:, 0])
+            logits = self._engine.logits(h[:, 0], dialogue=self._dialogue)
             require_numbers(logits)
             if self._memory is None:
                 bits += token_bits(logits, targets[window])
@@ -167,14 +170,17 @@ def score_documents(
     total = Scores.of(no_bits(memory))
     marks = {"ask": tokenizer.ask, "answer": tokenizer.answer}
     for document in documents:
-        scorer, asked = _Scorer(engine, memory, tokenizer.document, scored=scored), Asked(BUCKETS)
+        asked = Asked(BUCKETS)
         for number, part in enumerate(document.parts):
             ids = tokenizer.encode(part.text)
-            if part.role in marks:
+            speaks = part.role in marks
+            if number == 0:
+                scorer = _Scorer(engine, memory, tokenizer.document, scored=scored, dialogue=speaks)
+            if speaks:
                 answers = part.role == "answer"
                 if number and engine.config.summary:
                     summary = engine.summary(asked.bag()) if answers else None
-                    scorer = _Scorer(engine, memory, marks[part.role], summary, scored)
+                    scorer = _Scorer(engine, memory, marks[part.role], summary, scored, dialogue=True)
                 else:
                     ids = [marks[part.role], *ids]
                 asked = asked.answer(part.text) if answers else asked.ask(part.text)

@@ -72,10 +72,16 @@ class Finishing:
 
     @staticmethod
     def _sharpen(network: Network, aside: HeldOut) -> None:
-        network.config = replace(network.config, sharpness=1.0)
-        predictions = aside.predictions(network)
-        sharpness = best_sharpness((logits[::SPARSE], targets[::SPARSE]) for logits, targets, _ in predictions)
-        network.config = replace(network.config, sharpness=round(sharpness, 4))
+        network.config = replace(network.config, sharpness=1.0, dialogue_sharpness=0.0)
+
+        def best(*, dialogue: bool) -> float | None:
+            """Of questions and answers, or of everything else."""
+            portions = ((p, p.dialogue == dialogue) for p in aside.predictions(network))
+            return best_sharpness((p.logits[these][::SPARSE], p.targets[these][::SPARSE]) for p, these in portions)
+
+        spoken = best(dialogue=True) if network.summary is not None else None
+        sharpness = best(dialogue=False) or spoken or 1.0
+        network.config = replace(network.config, sharpness=sharpness, dialogue_sharpness=spoken or 0.0)
 
     def _remember(self, network: Network, aside: HeldOut) -> Memory:
         """The memory of everything, with a gate that was trained on a memory of what the network has read."""
@@ -85,7 +91,7 @@ class Finishing:
     def _gate(self, network: Network, aside: HeldOut) -> Gate:
         ngrams = self._ngrams(self.read)
         portions = []
-        for logits, targets, histories in aside.predictions(network):
+        for logits, targets, histories, _ in aside.predictions(network):
             experts = Experts(ngrams, logits.cpu().numpy(), histories)
             given = experts.at(targets.cpu().numpy())
             portions.append((experts.features, experts.there, given))

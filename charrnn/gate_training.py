@@ -17,23 +17,25 @@ from charrnn.numerics import Array
 
 HIDDEN = 24
 STEPS, TOGETHER, RATE, DECAY = 800, 2048, 3e-3, 0.05
-SHARPNESS = np.arange(0.4, 1.3, 0.05)
+SHARPNESS = np.arange(0.2, 1.3, 0.05)
 
 
-def best_sharpness(windows: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> float:
+def best_sharpness(windows: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> float | None:
     """By what to multiply logits (N, V) so that targets (N) cost least: the temperature scaling of Guo et al. (2017).
 
-    The lowest point of a parabola through the best of a grid and its neighbours.
+    The lowest point of a parabola through the best of a grid and its neighbours; None where there are no targets.
     """
     bits = np.zeros(len(SHARPNESS))
     for logits, targets in windows:
         for i, sharpness in enumerate(SHARPNESS):
             bits[i] += float(functional.cross_entropy(logits * float(sharpness), targets, reduction="sum"))
+    if not bits.any():
+        return None
     best = int(np.clip(np.argmin(bits), 1, len(bits) - 2))
     before, at, after = bits[best - 1 : best + 2]
     bend = before - 2 * at + after
     shift = 0.5 * (before - after) / bend if bend > 0 else 0.0
-    return float(SHARPNESS[best] + float(np.clip(shift, -1, 1)) * (SHARPNESS[1] - SHARPNESS[0]))
+    return round(float(SHARPNESS[best] + float(np.clip(shift, -1, 1)) * (SHARPNESS[1] - SHARPNESS[0])), 4)
 
 
 def train_gate(features: Array, there: npt.NDArray[np.bool_], given: Array, vocabulary: int, seed: int) -> Gate:

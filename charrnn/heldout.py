@@ -43,15 +43,29 @@ class _Row(NamedTuple):
     document: int
 
 
+class Predictions(NamedTuple):
+    """At N places."""
+
+    logits: Tensor
+    """(N, V)."""
+    targets: Tensor
+    """(N)."""
+    histories: list[Ids]
+    """The tokens before each."""
+    dialogue: Tensor
+    """Whether it is in a question or an answer, (N)."""
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Up to ROWS token sequences side by side: inputs and targets (T, B), targets past a row's end IGNORED; and at each
-    position the number of the bag that says what is being answered, 0 for none."""
+    position the number of the bag that says what is being answered, 0 for none. Which of them are of a dialogue (B)."""
 
     inputs: Ids
     targets: Ids
     where: Ids
     bags: list[Bag]
+    dialogue: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, rows: list[_Row], answers: Answers | None) -> _Rows:
@@ -62,9 +76,10 @@ class _Rows:
             inputs[: len(row.ids) - 1, b] = row.ids[:-1]
             targets[: len(row.ids) - 1, b] = row.ids[1:]
         if answers is None:
-            return cls(inputs, targets, np.zeros_like(inputs), [])
+            return cls(inputs, targets, np.zeros_like(inputs), [], np.zeros(len(rows), np.bool_))
         pieces = [Piece(b, 0, row.document, 0, len(row.ids) - 1) for b, row in enumerate(rows)]
-        return cls(inputs, targets, *answers.at(pieces, inputs.shape))
+        dialogue = np.array([answers.speaks(row.document) for row in rows])
+        return cls(inputs, targets, *answers.at(pieces, inputs.shape), dialogue)
 
 
 class HeldOut:
@@ -100,8 +115,8 @@ class HeldOut:
             total += self._score(network, rows, memory)
         return total
 
-    def predictions(self, network: Network) -> Iterator[tuple[Tensor, Tensor, list[Ids]]]:
-        """Of every document: logits (N, V), targets (N), and the tokens before each, in portions."""
+    def predictions(self, network: Network) -> Iterator[Predictions]:
+        """Of every document, in portions."""
         for rows in self._side_by_side(None):
             yield from _predictions(network, self._rows(network, rows))
 
@@ -152,7 +167,7 @@ class HeldOut:
 def _bits(network: Network, rows: _Rows, memory: Memory | None) -> npt.NDArray[np.float64]:
     """Total bits of the targets, as `no_bits` has them."""
     bits = no_bits(memory)
-    for logits, targets, histories in _predictions(network, rows, histories=memory is not None):
+    for logits, targets, histories, _ in _predictions(network, rows, histories=memory is not None):
         if memory is None:
             bits += float(functional.cross_entropy(logits, targets, reduction="sum")) / math.log(2)
         else:
@@ -160,10 +175,8 @@ def _bits(network: Network, rows: _Rows, memory: Memory | None) -> npt.NDArray[n
     return bits
 
 
-def _predictions(
-    network: Network, rows: _Rows, *, histories: bool = True
-) -> Iterator[tuple[Tensor, Tensor, list[Ids]]]:
-    """Logits (N, V), targets (N) and, if they are wanted, the tokens before each, window by window."""
+def _predictions(network: Network, rows: _Rows, *, histories: bool = True) -> Iterator[Predictions]:
+    """Window by window, with the tokens before each if they are wanted."""
     device = network.head.bias.device
     training = network.training
     network.eval()
@@ -178,12 +191,13 @@ def _predictions(
             read = torch.from_numpy(wanted).to(device)
             h, y = h[read], y[read]
         places = np.argwhere(wanted)
+        dialogue = torch.from_numpy(rows.dialogue[places[:, 1]]).to(device)
         for first in range(0, len(places), together):
             some = slice(first, first + together)
             before = []
             for t, b in places[some].tolist() if histories else []:
                 before.append(rows.inputs[max(0, start + t + 1 - CACHED) : start + t + 1, b])
             with torch.inference_mode():
-                logits = network.logits(h[some]).float()
-            yield logits, y[some], before
+                logits = network.logits(h[some], dialogue[some]).float()
+            yield Predictions(logits, y[some], before, dialogue[some])
     network.train(training)

@@ -171,7 +171,10 @@ class Network(nn.Module):
         h, after = self.hidden(ids, state, summary)
         return self.logits(h), after
 
-    def logits(self, h: Tensor) -> Tensor:
-        """What the head makes of (…, D): (…, V)."""
-        logits: Tensor = self.head(h) * self.config.sharpness
-        return logits
+    def logits(self, h: Tensor, dialogue: Tensor | None = None) -> Tensor:
+        """What the head makes of (…, D): (…, V); `dialogue` (…) tells where somebody asks or answers."""
+        logits: Tensor = self.head(h)
+        sharpness, other = (self.config.sharpness_of(dialogue=kind) for kind in (False, True))
+        if dialogue is None or other == sharpness:
+            return logits * sharpness
+        return logits * torch.where(dialogue, other, sharpness).unsqueeze(-1)

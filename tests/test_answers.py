@@ -86,10 +86,13 @@ def test_rare_runs_say_more(tokens, tokenizer):
     assert 0 < rarity[door] < rarity[unseen] == pytest.approx(1)
 
 
+SHARP = {"sharpness": 0.9, "dialogue_sharpness": 0.5}
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_dialogue_costs_the_same_in_torch_and_in_numpy(cell, tokens, tokenizer):
     torch.manual_seed(0)
-    network = Network(ModelConfig(cell=cell, width=24, feedforward=16, summary=8, vocabulary=tokenizer.size))
+    network = Network(ModelConfig(cell=cell, width=24, feedforward=16, summary=8, vocabulary=tokenizer.size, **SHARP))
     assert network.summary is not None
     with torch.no_grad():
         network.summary.to_head.weight.normal_()
@@ -114,7 +117,7 @@ def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path)
     """There is nothing to sum up, and both forms score it alike."""
     turns = [("answer", "三扇。"), ("ask", ""), ("answer", "门是开关。")]
     tokens = write(tmp_path, tokenizer, [turns])
-    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
+    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size, **SHARP))
     document = Document("d", iter([Part(role, text) for role, text in turns]))
     expected = score_documents(Engine(network.config, weights_of(network)), tokenizer, [document]).alone
     found = HeldOut(tokens, tokenizer).exact_score(network).alone
@@ -122,7 +125,7 @@ def test_an_answer_without_a_question_and_an_empty_question(tokenizer, tmp_path)
 
 
 def test_summaries_agree(tokenizer):
-    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size))
+    network = Network(ModelConfig(width=24, summary=8, vocabulary=tokenizer.size, **SHARP))
     assert network.summary is not None
     engine = Engine(network.config, weights_of(network))
     bags = [Asked(BUCKETS).ask("门是什么").bag(), Asked(BUCKETS).ask("门").answer("开").ask("它有几扇").bag()]

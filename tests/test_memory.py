@@ -164,6 +164,7 @@ def test_the_sharpness_of_overconfident_logits_is_found(sharpness):
     targets = torch.distributions.Categorical(logits=logits).sample()
     halves = [(logits[:100] / sharpness, targets[:100]), (logits[100:] / sharpness, targets[100:])]
     assert best_sharpness(halves) == pytest.approx(sharpness, abs=0.02)
+    assert best_sharpness((x[:0], y[:0]) for x, y in halves) is None
 
 
 def test_the_network_has_its_share_of_what_it_expects():
