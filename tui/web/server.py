@@ -17,7 +17,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from socket import gaierror
 from string import Template
 from typing import Any
 from urllib.parse import quote
@@ -214,6 +213,14 @@ def _between(given: Any, least: int, most: int, *, otherwise: int) -> int:
         return otherwise
 
 
+def _refused(settings: WebConfig, error: OSError | OverflowError) -> str:
+    """Why nobody can listen there."""
+    if isinstance(error, OSError) and (error.errno or 0) < 0:  # getaddrinfo's, of a name that is none
+        return f"cannot listen on {settings.host}: {error.strerror}; --host is an address of this machine"
+    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return f"cannot listen on {settings.host}, port {settings.port}: {why}; try another --port"
+
+
 def serve(command: Sequence[str], settings: WebConfig, say: Callable[[str], None]) -> None:
     """Serve until Ctrl+C or SIGTERM; then all visits have ended. CharRNNError where the port cannot be had."""
     asyncio.run(_serve(Server(command, settings).application(), settings, say))
@@ -226,15 +233,8 @@ async def _serve(application: web.Application, settings: WebConfig, say: Callabl
         site = web.TCPSite(runner, settings.host, settings.port)
         try:
             await site.start()
-        except gaierror as error:
-            raise CharRNNError(
-                f"cannot listen on {settings.host}: {error.strerror}; --host is an address of this machine"
-            ) from None
         except (OSError, OverflowError) as error:
-            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise CharRNNError(
-                f"cannot listen on {settings.host}, port {settings.port}: {why}; try another --port"
-            ) from None
+            raise CharRNNError(_refused(settings, error)) from None
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):
