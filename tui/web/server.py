@@ -19,7 +19,6 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import WSMsgType, web
 from yarl import URL
@@ -154,7 +153,8 @@ class Server:
             return _says(request, 404, "web_gone")
         answer = web.StreamResponse()
         answer.content_type, answer.charset = offered.mime_type, offered.encoding
-        answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(offered.file_name, safe='')}"
+        name = "".join(f"%{byte:02X}" for byte in offered.file_name.encode("utf-8", "replace"))
+        answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
         await answer.prepare(request)
         with contextlib.suppress(KeyError):  # the visit has ended, or another has fetched it
             async for chunk in self._files.download(key):
