@@ -97,10 +97,11 @@ class ModelConfig(Architecture):
     sharpness: float = 1.0
     """What logits are multiplied by: below 1 where a network is surer of itself than text it never read warrants."""
     dialogue_sharpness: float = 0.0
-    """The same in questions and answers, of which a network that has them by heart is surer yet; 0: the same."""
+    """The same where dialogue is scored, of which a network that has its answers by heart is surer yet, and which it
+    has not read; 0: the same."""
 
     def sharpness_of(self, *, dialogue: bool) -> float:
-        """What logits are multiplied by, in questions and answers or elsewhere."""
+        """What logits are multiplied by where text is scored, in questions and answers or elsewhere."""
         return self.dialogue_sharpness if dialogue and self.dialogue_sharpness else self.sharpness
 
     @property

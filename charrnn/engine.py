@@ -174,7 +174,10 @@ class Stepper:
         self._x, self._scaled, self._h, self._logits = (room(streams, n) for n in (D, D, D, V))
         self._scale = np.float32(engine.config.input_scale)
         self._average = np.full(D, 1 / D, np.float32)
-        self.summarise(None)
+        self._summed: tuple[Array, Array] | None = None
+        # Not that of dialogue: what it is asked is mostly what it has read.
+        self._sharpness = np.float32(engine.config.sharpness)
+        self._bias: Array = engine.head_bias * self._sharpness
         self.load(engine.initial_state(streams))
 
     def load(self, state: State) -> None:
@@ -188,10 +191,7 @@ class Stepper:
 
     def summarise(self, summary: Array | None) -> None:
         """From the next token on, answer the question of this summary, or none."""
-        engine = self._engine
-        self._summed = engine.summed(summary)
-        self._sharpness = np.float32(engine.config.sharpness_of(dialogue=summary is not None))
-        self._bias: Array = engine.head_bias * self._sharpness
+        self._summed = self._engine.summed(summary)
 
     def step(self, ids: Ids) -> Array:
         """One token for each stream, (B,) → what the head reads, (B, D), valid until the next step."""

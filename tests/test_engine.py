@@ -82,10 +82,10 @@ def test_a_window_at_once_is_step_by_step_and_streams_do_not_mix(cell, summary):
         np.testing.assert_allclose(alone.step(row[fourth : fourth + 1])[0], h[t, fourth], atol=1e-4)
     np.testing.assert_allclose(many.state(), after, atol=1e-4)
     np.testing.assert_allclose(alone.state(), after[fourth : fourth + 1], atol=1e-4)
-    logits = engine.logits(h[-1], dialogue=bool(summary))
+    logits = engine.logits(h[-1])
     np.testing.assert_allclose(many.logits(h[-1]), logits, atol=1e-4)
     np.testing.assert_allclose(alone.logits(h[-1, fourth : fourth + 1])[0], logits[fourth], atol=1e-4)
-    np.testing.assert_allclose(logits, engine.logits(h[-1]) * (2 / 3 if summary else 1), atol=1e-4)
+    np.testing.assert_allclose(engine.logits(h[-1], dialogue=True), logits * 2 / 3, atol=1e-4)
 
 
 @pytest.mark.parametrize("cell", CELLS)
