@@ -83,7 +83,7 @@ class Answers:
 
     def prose(self) -> npt.NDArray[np.bool_]:
         """Which turns are none, but documents or what stands before a dialogue."""
-        return np.array([self._mark(turn) < 0 for turn in range(len(self._tokens))], bool)
+        return np.array([not self.speaks(turn) for turn in range(len(self._tokens))], bool)
 
     def exchanges(self) -> list[Exchange]:
         """How dialogues begin: questions with an answer in common are ways to ask the same."""

@@ -94,7 +94,7 @@ def _spread_sample(split: Split, spool: Spool, kind: Kind) -> Iterator[str]:
         for start in range(0, len(stretch.text), PIECE):
             piece = stretch.text[start : start + PIECE]
             read += len(piece)
-            if kept + len(piece) <= share * read or share == 1:
+            if kept + len(piece) <= share * read:
                 kept += len(piece)
                 yield piece
 
